@@ -1,0 +1,146 @@
+"""A rule, a finding, and what a rule may ask. This file knows no single rule.
+
+A rule is one row or one small function: it yields findings and never raises, logs or does I/O. What needs the registry's
+state asks `Facts`, answered by SQL in the server and by a dict in tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from metadata.model import Submission
+from metadata.vocabulary import Actor, ErrorCode, ObjectKind, Severity, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong (or worth a warning): becomes one rs:RegistryError.
+
+    `rule` is the stable id (`DE-017`); `code` the wire code; `object` the id of the object meant (entryUUID or symbolic id,
+    uniqueId for a document); `attribute` the IHE name; `value` what was sent, shortened by `text()`; `message` what is wrong;
+    `remedy` how to mend it; `section` the place in the standard. `location` is `@location` where a transaction defines it.
+    """
+
+    rule: str
+    code: ErrorCode
+    message: str
+    remedy: str = ""
+    object: str = ""
+    attribute: str = ""
+    value: str = ""
+    section: str = ""
+    severity: Severity = Severity.ERROR
+    location: str = ""
+    line: int | None = None
+
+    def text(self) -> str:
+        """`@codeContext`: object, attribute, value, what is wrong, remedy, rule and section, in one line."""
+        where = " ".join(p for p in (self.object, self.attribute) if p)
+        shown = self.value if len(self.value) <= 120 else self.value[:117] + "..."
+        parts = [f"{where}: " if where else "", self.message]
+        if shown:
+            parts.append(f" (value: '{shown}')")
+        parts.append(".")
+        if self.remedy:
+            parts.append(f" {self.remedy}")
+        parts.append(f" [{self.rule}{', ' + self.section if self.section else ''}]")
+        return "".join(parts)
+
+
+class Refused(Exception):
+    """A business refusal: the transaction leaves nothing and answers with these findings."""
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        self.findings = tuple(findings)
+        super().__init__("; ".join(f.text() for f in self.findings))
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """What the registry knows of one registered object. `patientId` is the id under which it is found now (merge applied)."""
+
+    kind: ObjectKind
+    entryUUID: str
+    patientId: str
+    status: str
+    uniqueId: str = ""
+    logicalID: str = ""
+    version: int = 1
+    objectType: str = ""
+    hash: str = ""
+    size: str = ""
+    repositoryUniqueId: str = ""
+    associationType: str = ""
+    sourceObject: str = ""
+    targetObject: str = ""
+    submissionSet: str = ""
+
+
+class Facts(Protocol):
+    """The registry's state as a rule may ask for it. Every answer holds at one moment, that of the write transaction."""
+
+    def patient_is_known(self, cx: str) -> bool:
+        """False for never announced, subsumed and foreign ids; always True where the domain is open."""
+
+    def subsumed_by(self, cx: str) -> str:
+        """The surviving id when `cx` was merged away, else an empty string."""
+
+    def same_patient(self, a: str, b: str) -> bool:
+        """Merge- and alias-aware equality of two CX ids."""
+
+    def find(self, entry_uuid: str) -> Existing | None:
+        """The registered object with this entryUUID, whatever its kind and status."""
+
+    def with_unique_id(self, unique_id: str) -> Sequence[Existing]:
+        """Every DocumentEntry, SubmissionSet and Folder registered with this uniqueId."""
+
+    def folders_of(self, entry_uuid: str) -> Sequence[Existing]:
+        """The approved Folders that hold this DocumentEntry by an approved association."""
+
+    def latest(self, logical_id: str) -> Existing | None:
+        """The newest version of a logical object."""
+
+
+class CodeSets(Protocol):
+    """The affinity domain's lists, as a rule may ask for them (ITI TF-2: 3.42.4.1.3.3.3)."""
+
+    def allows(self, attribute: str, code: str, scheme: str) -> bool: ...
+
+    def nearest(self, attribute: str, code: str, scheme: str) -> Sequence[str]:
+        """At most three `code^display^scheme` that resemble the refused one, for the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What one check sees. `facts` is None when only the message is judged (lint, repository, client side)."""
+
+    transaction: Transaction
+    submission: Submission
+    actor: Actor = Actor.REGISTRY
+    facts: Facts | None = None
+    codes: CodeSets | None = None
+    options: frozenset[str] = frozenset()
+
+
+Check = Callable[[Context], Iterable[Finding]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the table. `statement` is one sentence; `codes` the error code per answering actor."""
+
+    id: str
+    section: str
+    statement: str
+    codes: dict[Actor, ErrorCode]
+    transactions: frozenset[Transaction]
+    check: Check
+    needs_facts: bool = False
+    severity: Severity = Severity.ERROR
+    remedy: str = ""
+    tags: frozenset[str] = field(default_factory=frozenset)
+
+    def code(self, actor: Actor) -> ErrorCode:
+        return self.codes[actor]

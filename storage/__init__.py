@@ -1,0 +1,1 @@
+"""The database under registry, repository and security: one connection policy, one way to commit."""
