@@ -63,22 +63,18 @@ def parse_slot(element: etree._Element) -> Slot:
         if value_list.tag == _VALUE_LIST:
             for value in value_list:
                 if value.tag == _VALUE:
-                    values.append(_text(value))
+                    # A comment splits the text: what stands after it counts as well.
+                    values.append(str(value.xpath("string()")) if len(value) else value.text or "")
     return Slot(element.get("name", ""), tuple(values), element.sourceline)
 
 
-def _text(element: etree._Element) -> str:
-    if len(element):  # a comment splits the text: what stands after it counts as well
-        return str(element.xpath("string()"))
-    return element.text or ""
-
-
 def _localized(element: etree._Element) -> tuple[LocalizedString, ...]:
-    return tuple(
-        LocalizedString(child.get("value", ""), child.get(_LANG), child.get("charset"))
-        for child in element
-        if child.tag == _LOCALIZED_STRING
-    )
+    strings = []
+    for child in element:
+        if child.tag == _LOCALIZED_STRING:
+            get = child.get
+            strings.append(LocalizedString(get("value", ""), get(_LANG), get("charset")))
+    return tuple(strings)
 
 
 def parse_classification(element: etree._Element) -> Classification:
@@ -115,6 +111,10 @@ def _external_identifier(element: etree._Element) -> ExternalIdentifier:
     )
 
 
+def _local_name(tag: str) -> str:
+    return tag.rpartition("}")[2]
+
+
 def parse_registry_object(element: etree._Element) -> RegistryObject:
     """One child of rim:RegistryObjectList as sent. A missing @id is the empty string."""
     name: tuple[LocalizedString, ...] = ()
@@ -139,7 +139,7 @@ def parse_registry_object(element: etree._Element) -> RegistryObject:
             version = child.get("versionName")
     get = element.get
     return RegistryObject(
-        etree.QName(element).localname,
+        _local_name(element.tag),
         get("id", ""),
         get("lid"),
         get("home"),
