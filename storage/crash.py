@@ -1,0 +1,65 @@
+"""Named steps at which a test may kill the process, as `kill -9` or a power cut would.
+
+`CARNET_CRASH_AT=name` kills at the first passage of that step, `CARNET_CRASH_AT=name:3` at the third. Without the variable
+`crash_point` compares one global and returns. The names, in the order of one submission:
+
+=================  ==========================================================================
+staging-opened     the staging file of a document exists, empty
+staging-written    all its bytes are written, none is durable
+staging-synced     the file is durable under its staging name
+blob-renamed       it carries its final name, the folder entry is not durable
+blob-folder-synced the folder entry is durable: the document survives, and no row speaks of it
+write-begun        the database transaction is open, empty
+facts-read         the registry's state has been read and the patient is locked
+rows-inserted      the registry's rows are in the transaction
+companion-done     the repository's rows are in the transaction
+commit-before      everything is in the transaction, COMMIT has not been sent
+commit-after       COMMIT has returned: the submission is durable, nobody knows
+answer-before      the answer is built, no byte of it is sent
+=================  ==========================================================================
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+CRASH_POINTS = (
+    "staging-opened",
+    "staging-written",
+    "staging-synced",
+    "blob-renamed",
+    "blob-folder-synced",
+    "write-begun",
+    "facts-read",
+    "rows-inserted",
+    "companion-done",
+    "commit-before",
+    "commit-after",
+    "answer-before",
+)
+
+VARIABLE = "CARNET_CRASH_AT"
+
+
+def _read_order() -> tuple[str, int]:
+    name, _, count = os.environ.get(VARIABLE, "").partition(":")
+    if name and name not in CRASH_POINTS:
+        raise ValueError(f"{VARIABLE}={name}: no such step; known steps are {', '.join(CRASH_POINTS)}")
+    return name, int(count or 1)
+
+
+_target, _remaining = _read_order()
+
+
+def crash_point(name: str) -> None:
+    """Die here if this is the step a test asked for."""
+    if _target and name == _target:
+        _die_when_due()
+
+
+def _die_when_due() -> None:
+    global _remaining
+    _remaining -= 1
+    if _remaining <= 0:
+        os.kill(os.getpid(), signal.SIGKILL)

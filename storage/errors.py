@@ -1,0 +1,30 @@
+"""What a database may answer instead of doing what it was asked: one family for both drivers."""
+
+from __future__ import annotations
+
+
+class StorageError(Exception):
+    """The root: anything below means that the transaction left nothing, but for `CommitUncertain`."""
+
+
+class UniqueViolation(StorageError):
+    """A row with this key exists. `table` is the name of the table whose constraint refused."""
+
+    def __init__(self, table: str, message: str) -> None:
+        super().__init__(message)
+        self.table = table
+
+
+class StorageUnavailable(StorageError):
+    """The store cannot work now: disk full, read-only, locked too long, server gone. A later attempt may succeed."""
+
+
+class CommitUncertain(StorageError):
+    """COMMIT was sent and its durability is not known: the connection broke, or a wait for a standby was cut short.
+
+    The caller must answer a failure and let the client retry: the retry finds either nothing or its own submission.
+    """
+
+
+class StoreVersionError(StorageError):
+    """The schema of the store is not the one that this program writes. The text says what to do."""

@@ -1,0 +1,273 @@
+"""SQLite: the embedded store. One file, one writer at a time, many readers, group commit.
+
+Durability is that of `synchronous=FULL` in WAL mode: a write returns after the WAL has been flushed. SQLite before 3.51.3
+can lose committed WAL frames when several processes write and checkpoint (the WAL-reset bug): with such a library the
+store runs in the rollback-journal mode instead, which is slower and safe.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+try:
+    from pysqlite3 import dbapi2 as driver  # brings its own recent SQLite
+except ImportError:  # pragma: no cover - the package is a dependency; the standard library serves where it cannot be built
+    import sqlite3 as driver
+
+from storage.crash import crash_point
+from storage.database import DatabaseOptions, Row
+from storage.errors import StorageError, StorageUnavailable, UniqueViolation
+from storage.statement import Compiled, compiled
+
+T = TypeVar("T")
+
+#: First releases without the WAL-reset bug, on their branches (sqlite.org/wal.html).
+_WAL_SAFE_SINCE = (3, 51, 3)
+_WAL_SAFE_BRANCHES = {(3, 50): 7, (3, 44): 6}
+
+_UNIQUE = re.compile(r"UNIQUE constraint failed: (\w+)\.")
+_SAVEPOINT, _RELEASE, _ROLLBACK_TO = "SAVEPOINT work", "RELEASE work", "ROLLBACK TO work"
+
+
+def wal_is_safe(version: tuple[int, ...]) -> bool:
+    """Whether WAL may be used with this SQLite version."""
+    return version >= _WAL_SAFE_SINCE or version[2] >= _WAL_SAFE_BRANCHES.get(version[:2], 1_000)
+
+
+def _translated(error: Exception) -> StorageError:
+    """The family's error for one of the driver's."""
+    text = str(error)
+    match = _UNIQUE.search(text)
+    if match:
+        return UniqueViolation(match.group(1), text)
+    if isinstance(error, driver.OperationalError):
+        return StorageUnavailable(text)
+    return StorageError(f"{type(error).__name__}: {text}")
+
+
+class SqliteConnection:
+    """One driver connection, used by one thread at a time."""
+
+    dialect = "sqlite"
+
+    def __init__(self, path: str, options: DatabaseOptions) -> None:
+        try:
+            self.raw = driver.connect(
+                path, timeout=options.busy_timeout, isolation_level=None, check_same_thread=False, cached_statements=512
+            )
+            self._prepare(options)
+        except driver.Error as error:
+            raise StorageUnavailable(f"{path}: {error}") from error
+        self._cursor = self.raw.cursor()
+
+    def _prepare(self, options: DatabaseOptions) -> None:
+        version = driver.sqlite_version_info
+        if version < (3, 41):
+            self.raw.create_function("unhex", 1, bytes.fromhex, deterministic=True)
+        journal, synchronous = ("WAL", "FULL") if wal_is_safe(version) else ("TRUNCATE", "EXTRA")
+        for pragma in (
+            f"page_size={options.page_size}",
+            f"journal_mode={journal}",
+            f"synchronous={synchronous}",
+            "foreign_keys=ON",
+            f"busy_timeout={int(options.busy_timeout * 1000)}",
+            "wal_autocheckpoint=1000",
+            "trusted_schema=OFF",
+            "cell_size_check=ON",
+            "case_sensitive_like=ON",
+        ):
+            self.raw.execute(f"PRAGMA {pragma}").fetchall()
+
+    def execute(self, statement: sa.Executable, parameters: Mapping[str, Any] | None = None) -> list[Row]:
+        plan = compiled(statement, "sqlite")
+        try:
+            return self._cursor.execute(plan.sql, plan.bind(parameters or {})).fetchall()
+        except driver.Error as error:
+            raise _translated(error) from error
+
+    def execute_many(self, statement: sa.Executable, parameters: Iterable[Mapping[str, Any]]) -> None:
+        plan: Compiled = compiled(statement, "sqlite")
+        try:
+            self._cursor.executemany(plan.sql, map(plan.bind, parameters))
+        except driver.Error as error:
+            raise _translated(error) from error
+
+    def control(self, sql: str) -> None:
+        """BEGIN, COMMIT, SAVEPOINT and their kin."""
+        try:
+            self._cursor.execute(sql)
+        except driver.Error as error:
+            raise _translated(error) from error
+
+    def __enter__(self) -> SqliteConnection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+class _Snapshot:
+    """A read transaction on a thread's connection."""
+
+    def __init__(self, connection: SqliteConnection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> SqliteConnection:
+        self._connection.control("BEGIN")
+        return self._connection
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.control("COMMIT")
+
+
+class _Job:
+    """One waiting write: its function, then its outcome. `wake` is released when it is done, or when it must lead."""
+
+    __slots__ = ("done", "error", "result", "wake", "work")
+
+    def __init__(self, work: Callable[[Any], Any]) -> None:
+        self.work = work
+        self.done = False
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.wake = threading.Lock()
+        self.wake.acquire()
+
+    def run(self, connection: SqliteConnection) -> None:
+        self.result = self.error = None
+        self.result = self.work(connection)
+
+    def outcome(self) -> Any:
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+
+class SqliteDatabase:
+    """The store of one process; a second process (a command on the same data) waits its turn at the file's lock.
+
+    Group commit: the thread that finds no writer at work leads. It takes every function that waits, runs each under its own
+    savepoint, commits once, wakes their callers, and hands the lead to the first that has come meanwhile.
+    """
+
+    dialect = "sqlite"
+
+    def __init__(self, url: str, options: DatabaseOptions) -> None:
+        self.url = url
+        self.path = sa.make_url(url).database or ""
+        self._options = options
+        self._threads = threading.local()
+        self._mutex = threading.Lock()
+        self._connections: weakref.WeakSet[SqliteConnection] = weakref.WeakSet()  # a thread's goes with its thread
+        self._waiting: list[_Job] = []
+        self._leader: int | None = None
+        self._writer = self._open()
+
+    def _open(self) -> SqliteConnection:
+        connection = SqliteConnection(self.path, self._options)
+        with self._mutex:
+            self._connections.add(connection)
+        return connection
+
+    def _mine(self) -> SqliteConnection:
+        try:
+            return self._threads.connection  # type: ignore[no-any-return]
+        except AttributeError:
+            connection = self._threads.connection = self._open()
+            return connection
+
+    def read(self) -> SqliteConnection:
+        return self._mine()
+
+    def snapshot(self) -> _Snapshot:
+        return _Snapshot(self._mine())
+
+    def close(self) -> None:
+        with self._mutex:
+            for connection in self._connections:
+                connection.raw.close()
+            self._connections = weakref.WeakSet()
+        self._threads = threading.local()
+
+    # ------------------------------------------------------------------------------------------------ group commit
+
+    def write(self, work: Callable[[SqliteConnection], T]) -> T:
+        if self._leader == threading.get_ident():
+            raise RuntimeError("write() inside a write: pass the connection on instead")
+        job = _Job(work)
+        with self._mutex:
+            self._waiting.append(job)
+            leads = self._leader is None
+            if leads:
+                self._leader = threading.get_ident()
+        if not leads:
+            job.wake.acquire()
+        if not job.done:
+            self._lead()
+        return job.outcome()  # type: ignore[no-any-return]
+
+    def _lead(self) -> None:
+        """Commit all that wait, this thread's own job among them, and hand over."""
+        with self._mutex:
+            self._leader = threading.get_ident()
+            batch, self._waiting = self._waiting, []
+        try:
+            self._commit(batch)
+        finally:
+            with self._mutex:
+                successor = self._waiting[0] if self._waiting else None
+                self._leader = -1 if successor else None  # -1: promised, so that no newcomer takes it
+            for job in batch:
+                job.done = True
+            if successor:
+                successor.wake.release()
+            for job in batch:
+                job.wake.release()
+
+    def _commit(self, batch: list[_Job]) -> None:
+        """Run the jobs in one transaction; every outcome is set afterwards."""
+        writer = self._writer
+        try:
+            writer.control("BEGIN IMMEDIATE")
+            crash_point("write-begun")
+            for job in batch:
+                self._run_one(writer, job, alone=len(batch) == 1)
+                if not writer.raw.in_transaction:  # disk full and I/O errors may undo the whole transaction
+                    self._after_lost_transaction(batch, job)
+                    return
+            crash_point("commit-before")
+            if any(job.error is None for job in batch):
+                writer.control("COMMIT")
+                crash_point("commit-after")
+        except BaseException as error:  # the commit itself failed: nobody's work is there
+            for job in batch:
+                job.error = job.error or error
+        finally:
+            if writer.raw.in_transaction:
+                writer.raw.rollback()
+
+    def _run_one(self, writer: SqliteConnection, job: _Job, alone: bool) -> None:
+        """A failing job undoes its own savepoint; one that is alone has the whole transaction for itself."""
+        try:
+            if not alone:
+                writer.control(_SAVEPOINT)
+            job.run(writer)
+            if not alone:
+                writer.control(_RELEASE)
+        except BaseException as error:  # re-raised in the caller's thread by outcome()
+            job.error = error
+            if not alone and writer.raw.in_transaction:
+                writer.control(_ROLLBACK_TO)
+                writer.control(_RELEASE)
+
+    def _after_lost_transaction(self, batch: list[_Job], culprit: _Job) -> None:
+        """The jobs beside the one that lost the transaction are run again, each alone."""
+        for job in batch:
+            if job is not culprit and (job.error is None or isinstance(job.error, StorageError)):
+                self._commit([job])

@@ -1,0 +1,132 @@
+"""From a SQLAlchemy Core statement to the text and the parameter order of the bare driver, once per statement and dialect.
+
+Only text, parameter names and constants are taken from SQLAlchemy: values pass to the driver as they are, so columns hold
+what both drivers speak natively (int, str, bytes, None). A list parameter is one value whatever its length: `in_list`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.postgresql import psycopg
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+DIALECTS: dict[str, Dialect] = {
+    "sqlite": sqlite.dialect(paramstyle="qmark"),  # type: ignore[no-untyped-call]
+    "postgresql": psycopg.dialect(paramstyle="format"),  # type: ignore[no-untyped-call]
+}
+
+Parameters = Mapping[str, Any]
+
+
+class _ListType(sa.types.UserDefinedType[Any]):
+    """The type of a list parameter; `binary` when its items are bytes."""
+
+    cache_ok = True
+
+    def __init__(self, binary: bool) -> None:
+        self.binary = binary
+
+    def get_col_spec(self) -> str:
+        return "LIST"
+
+
+class _InList(FunctionElement[bool]):
+    name = "in_list"
+    type = sa.Boolean()
+    inherit_cache = True
+
+
+@compiles(_InList, "postgresql")  # type: ignore[no-untyped-call,untyped-decorator]
+def _any_of_array(element: _InList, compiler: SQLCompiler, **options: Any) -> str:
+    column, values = element.clauses
+    item_type = compiler.dialect.type_compiler_instance.process(column.type)
+    return f"{compiler.process(column, **options)} = ANY ({compiler.process(values, **options)}::{item_type}[])"
+
+
+@compiles(_InList, "sqlite")  # type: ignore[no-untyped-call,untyped-decorator]
+def _in_json_list(element: _InList, compiler: SQLCompiler, **options: Any) -> str:
+    column, values = element.clauses
+    item = "unhex(value)" if isinstance(column.type, sa.LargeBinary) else "value"
+    return f"{compiler.process(column, **options)} IN (SELECT {item} FROM json_each({compiler.process(values, **options)}))"
+
+
+def in_list(column: sa.ColumnElement[Any], name: str) -> sa.ColumnElement[bool]:
+    """`column IN (the items of parameter name)`: one statement text for every length of the list, an empty one included.
+
+    The parameter is given as any iterable of the column's values (without None).
+    """
+    values = sa.bindparam(name, type_=_ListType(isinstance(column.type, sa.LargeBinary)), required=True)
+    return _InList(column, values)
+
+
+def _sqlite_list(items: Iterable[Any]) -> str:
+    return json.dumps(list(items))
+
+
+def _sqlite_binary_list(items: Iterable[bytes]) -> str:
+    return json.dumps([item.hex() for item in items])
+
+
+class Compiled:
+    """One statement for one dialect: `sql`, `returns_rows`, and `bind` from named parameters to the driver's tuple."""
+
+    __slots__ = ("_constants", "_lists", "_pick", "_single", "returns_rows", "sql")
+
+    def __init__(self, statement: sa.Executable, dialect: str) -> None:
+        compiled = statement.compile(dialect=DIALECTS[dialect])  # type: ignore[attr-defined]
+        if compiled.post_compile_params:
+            raise TypeError(f"a list of values belongs in in_list(column, name), not in in_(): {compiled}")
+        names = list(compiled.positiontup or ())
+        self.sql: str = str(compiled)
+        self.returns_rows = bool(getattr(statement, "is_select", False) or compiled.effective_returning or _is_text(statement))
+        self._constants = {n: compiled.binds[n].value for n in names if not compiled.binds[n].required}
+        self._lists = tuple((n, _list_converter(compiled.binds[n].type, dialect)) for n in dict.fromkeys(names)
+                            if isinstance(compiled.binds[n].type, _ListType))
+        self._single = names[0] if len(names) == 1 else None
+        self._pick: Callable[[Parameters], tuple[Any, ...]] = itemgetter(*names) if len(names) > 1 else lambda _: ()
+
+    def bind(self, parameters: Parameters) -> tuple[Any, ...]:
+        """The driver's parameters in order. KeyError names a missing one."""
+        if self._constants or self._lists:
+            parameters = {**self._constants, **parameters}
+            for name, convert in self._lists:
+                parameters[name] = convert(parameters[name])
+        if self._single is not None:
+            return (parameters[self._single],)
+        return self._pick(parameters)
+
+
+def _is_text(statement: sa.Executable) -> bool:
+    """A text() statement is counted as one that returns rows: write what changes data with Core."""
+    return isinstance(statement, sa.TextClause)
+
+
+def _list_converter(kind: _ListType, dialect: str) -> Callable[[Iterable[Any]], Any]:
+    if dialect == "postgresql":
+        return list
+    return _sqlite_binary_list if kind.binary else _sqlite_list
+
+
+_compiled: dict[str, WeakKeyDictionary[sa.Executable, Compiled]] = {name: WeakKeyDictionary() for name in DIALECTS}
+
+
+def compiled(statement: sa.Executable, dialect: str) -> Compiled:
+    """The compiled form, made at the first use and kept as long as the statement object lives.
+
+    The key is the object itself: build a statement once (at import, or in a cache of shapes), never per call.
+    """
+    cache = _compiled[dialect]
+    found = cache.get(statement)
+    if found is None:
+        found = cache[statement] = Compiled(statement, dialect)
+    return found
