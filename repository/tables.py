@@ -14,6 +14,8 @@ from enum import IntEnum
 
 import sqlalchemy as sa
 
+from storage.database import METADATA
+
 
 class DocumentState(IntEnum):
     """`document.state`. Both can be retrieved: a document is retrievable before it is registered (ITI TF-2: 3.41.4.1.3.2)."""
@@ -21,8 +23,6 @@ class DocumentState(IntEnum):
     PENDING = 1
     REGISTERED = 2
 
-
-METADATA = sa.MetaData()
 
 #: One row per document. `patient_id` is DocumentEntry.patientId as submitted (a later merge does not rewrite it);
 #: `attempt` marks the submission that wrote a PENDING row, so that only the one who made it may take it back.
@@ -58,4 +58,8 @@ blob = sa.Table(
 #: Documents are mostly compressed or small already: PostgreSQL must not spend time on compressing them again.
 BLOB_STORAGE_POSTGRESQL = "ALTER TABLE blob ALTER COLUMN bytes SET STORAGE EXTERNAL"
 
-sa.event.listen(blob, "after_create", sa.DDL(BLOB_STORAGE_POSTGRESQL).execute_if(dialect="postgresql"))
+
+@sa.event.listens_for(blob, "after_create")
+def _store_uncompressed(_: sa.Table, connection: sa.Connection, **options: object) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(BLOB_STORAGE_POSTGRESQL)
