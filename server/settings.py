@@ -1,0 +1,327 @@
+"""Every setting, once: name, type, default, range, unit, meaning. `docs/settings.md` and `carnet config` are made from here.
+
+A setting is a field of one of the groups below. Its value comes from, in rising order of precedence: the default; the file
+`carnet.toml` (`[group]` then `key = value`); the environment (`CARNET_GROUP_KEY`); the command line (`--set group.key=value`
+or the option a command has for it). A wrong key or value is refused at start with the place, the key and what is accepted.
+Lower floors never see this module: `server/wiring.py` fills their option dataclasses from it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+KB = 1024
+MB = 1024 * 1024
+GB = 1024 * MB
+
+
+def setting(
+    default: Any,
+    meaning: str,
+    *,
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """One row of the table. `low` and `high` are inclusive bounds; `choices` are the accepted words."""
+    return field(default=default, metadata={"meaning": meaning, "unit": unit, "low": low, "high": high, "choices": choices})
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The listener and what one process may take on at once."""
+
+    host: str = setting("127.0.0.1", "address to listen on; 0.0.0.0 opens the server to the network")
+    port: int = setting(8080, "TCP port; 0 takes a free one", low=0, high=65535)
+    public_url: str = setting("", "URL under which clients reach the server (WSDL, examples); empty: http://host:port")
+    workers: int = setting(1, "processes; more than one needs PostgreSQL", low=1, high=64)
+    threads: int = setting(32, "requests worked on at once by one process", low=2, high=512)
+    connections: int = setting(1000, "open connections of one process", unit="connections", low=10, high=100_000)
+    busy: int = setting(
+        24, "requests worked on at once before others are answered 503 with Retry-After; below `threads`, so that "
+        "a refusal and /health still find a thread", unit="requests", low=1, high=512,
+    )  # fmt: skip
+    uploads: int = setting(
+        16, "of these, requests with a body above 64 kB (they hold a thread while they arrive)", unit="requests", low=1, high=512
+    )
+    keepalive: int = setting(30, "how long an idle connection is kept open", unit="seconds", low=1, high=3600)
+    header_seconds: float = setting(10.0, "a request's header must have arrived by then", unit="seconds", low=0.1, high=600)
+    stall_seconds: float = setting(
+        30.0, "longest silence while a body is sent to us or an answer taken from us", unit="seconds", low=0.1, high=3600
+    )
+    body_rate: int = setting(
+        16 * KB, "slowest average rate of a body after its first `stall_seconds`", unit="bytes/second", low=0, high=GB
+    )
+    drain_seconds: int = setting(
+        30, "how long SIGTERM waits for requests that are being answered", unit="seconds", low=0, high=3600
+    )
+    header_line: int = setting(8190, "longest header line", unit="bytes", low=512, high=65536)
+    header_count: int = setting(60, "most header fields of a request", low=10, high=1000)
+    metrics: str = setting("local", "who may read /metrics", choices=("local", "everyone", "nobody"))
+    log_level: str = setting("info", "least severity that is logged", choices=("debug", "info", "warning", "error"))
+    access_log: bool = setting(False, "log one line for every request: address, path, status, bytes, seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Where things are kept."""
+
+    data: str = setting("carnet-data", "folder of the store: documents, and the SQLite database unless `database` says otherwise")
+    database: str = setting("", "postgresql+psycopg://user@host/name or sqlite:////path; empty: SQLite in `data`")
+    small_document: int = setting(
+        64 * KB, "documents up to this size live in the database, larger ones in files", unit="bytes", low=0, high=16 * MB
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """Which actors this server is."""
+
+    role: str = setting("all", "actors served", choices=("all", "registry", "repository"))
+    registry_url: str = setting("", "ITI-42 address of the registry; needed with role = repository")
+    repository_unique_id: str = setting("", "repositoryUniqueId (an OID); empty: made once and kept in the store")
+    home_community_id: str = setting("", "homeCommunityId put on answers (urn:oid:...); empty: none")
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """The affinity domain's choices."""
+
+    patients: str = setting(
+        "known",
+        "known: submissions for patients that were never announced are refused; open: accepted",
+        choices=("known", "open"),
+    )
+    wire: str = setting(
+        "tolerant", "tolerant: what real clients send is accepted with a note; strict: every departure is refused",
+        choices=("tolerant", "strict"),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one message may cost."""
+
+    root_part: int = setting(2 * MB, "XML of one message, document bytes not counted", unit="bytes", low=16 * KB, high=512 * MB)
+    inline_base64: int = setting(32 * MB, "inline base64 documents of one message together", unit="bytes", low=0, high=512 * MB)
+    body: int = setting(4 * GB, "one request as a whole", unit="bytes", low=64 * KB, high=1024 * GB)
+    parts: int = setting(1000, "MIME parts of one message", unit="parts", low=1, high=100_000)
+    query_results: int = setting(
+        25_000,
+        "objects one LeafClass query may return; more are answered XDSTooManyResults",
+        unit="objects",
+        low=1,
+        high=10_000_000,
+    )
+    retrieve_documents: int = setting(1000, "documents one ITI-43 may ask for", unit="documents", low=1, high=100_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All groups, and where each value came from (`origins["server.port"]`)."""
+
+    server: Server = Server()
+    store: Store = Store()
+    role: Role = Role()
+    domain: Domain = Domain()
+    limits: Limits = Limits()
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    def database_url(self) -> str:
+        """The database in use; SQLite beside the documents when none is named."""
+        return self.store.database or f"sqlite:///{Path(self.store.data).resolve() / 'carnet.sqlite'}"
+
+    def base_url(self) -> str:
+        host = f"[{self.server.host}]" if ":" in self.server.host else self.server.host
+        return (self.server.public_url or f"http://{host}:{self.server.port}").rstrip("/")
+
+
+class SettingError(Exception):
+    """A setting that cannot be used; the text names the place, the key and what is accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One setting as the documentation, the `config` command and the parser see it."""
+
+    key: str
+    type: type
+    default: Any
+    meaning: str
+    unit: str
+    low: float | None
+    high: float | None
+    choices: tuple[str, ...]
+
+    @property
+    def variable(self) -> str:
+        return "CARNET_" + self.key.replace(".", "_").upper()
+
+    def accepted(self) -> str:
+        """What may stand there, for errors and documentation."""
+        if self.choices:
+            return " | ".join(self.choices)
+        if self.type is bool:
+            return "true | false"
+        if self.type is str:
+            return "text"
+        kind = "whole number" if self.type is int else "number"
+        bounds = f" {_number(self.low)} to {_number(self.high)}" if self.low is not None and self.high is not None else ""
+        return kind + bounds + (f" {self.unit}" if self.unit else "")
+
+
+GROUPS: dict[str, type] = {"server": Server, "store": Store, "role": Role, "domain": Domain, "limits": Limits}
+_TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:g}" if value != int(value) else str(int(value))
+
+
+def rows() -> Iterator[Row]:
+    """The table, group by group."""
+    for name, group in GROUPS.items():
+        for item in dataclasses.fields(group):
+            yield Row(key=f"{name}.{item.name}", type=_TYPES[str(item.type)], default=item.default, **item.metadata)
+
+
+TABLE: dict[str, Row] = {row.key: row for row in rows()}
+
+
+def read_value(row: Row, value: Any, place: str) -> Any:
+    """`value` of a file or of text, as the row's type, or `SettingError`."""
+    try:
+        converted = _convert(row, value)
+    except (ValueError, TypeError):
+        raise SettingError(f"{place}: {row.key} = {value!r} is not accepted; accepted: {row.accepted()}") from None
+    if row.choices and converted not in row.choices:
+        raise SettingError(f"{place}: {row.key} = {value!r} is not accepted; accepted: {row.accepted()}")
+    if (row.type in (int, float) and not (row.low is None or row.low <= converted)) or (
+        row.high is not None and converted > row.high
+    ):
+        raise SettingError(f"{place}: {row.key} = {value!r} is out of range; accepted: {row.accepted()}")
+    return converted
+
+
+def _convert(row: Row, value: Any) -> Any:
+    if row.type is bool:
+        if isinstance(value, bool):
+            return value
+        words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+        if not isinstance(value, str) or value.lower() not in words:
+            raise ValueError
+        return words[value.lower()]
+    if (
+        isinstance(value, bool)
+        or (row.type is str and not isinstance(value, str))
+        or (row.type is int and isinstance(value, float))
+    ):
+        raise TypeError
+    return row.type(value)
+
+
+def unknown_key(key: str, place: str, groups: bool = False) -> SettingError:
+    known = list(GROUPS) if groups else list(TABLE)
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]}?" if near else "."
+    return SettingError(f"{place}: there is no setting {key}{hint} Known: {', '.join(known)}")
+
+
+def load(
+    file: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """The settings in force. `file` must exist when it is named; `carnet.toml` of the working folder is read when it is there.
+
+    `options` maps `group.key` to a value or text; None values are skipped. Raises `SettingError`.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+
+    def take(key: str, value: Any, place: str) -> None:
+        if key not in TABLE:
+            raise unknown_key(key, place)
+        values[key] = read_value(TABLE[key], value, place)
+        origins[key] = place
+
+    for key, value, place in _from_file(file):
+        take(key, value, place)
+    for key, value, place in _from_environment(os.environ if environ is None else environ):
+        take(key, value, place)
+    for key, value in (options or {}).items():
+        if value is not None:
+            take(key, value, "command line")
+    settings = Settings(
+        origins=origins,
+        **{
+            name: group(**{k.split(".", 1)[1]: v for k, v in values.items() if k.split(".", 1)[0] == name})
+            for name, group in GROUPS.items()
+        },
+    )
+    check(settings)
+    return settings
+
+
+def _from_file(file: str | None) -> Iterator[tuple[str, Any, str]]:
+    path = Path(file or "carnet.toml")
+    if file is None and not path.exists():
+        return
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingError(f"{path}: cannot be read: {error}") from None
+    for group, keys in content.items():
+        if group not in GROUPS:
+            raise unknown_key(group, str(path), groups=True)
+        if not isinstance(keys, dict):
+            raise SettingError(f"{path}: {group} must be a table: write [{group}] on a line of its own, its keys below it")
+        for key, value in keys.items():
+            yield f"{group}.{key}", value, str(path)
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Variables that begin like a group must name a setting; CARNET_PYTHON and the like belong to others."""
+    by_variable = {row.variable: row.key for row in TABLE.values()}
+    prefixes = tuple(f"CARNET_{group.upper()}_" for group in GROUPS)
+    for name, text in environ.items():
+        if name in by_variable:
+            yield by_variable[name], text, f"environment {name}"
+        elif name.startswith(prefixes):
+            near = difflib.get_close_matches(name, by_variable, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}?" if near else "."
+            raise SettingError(f"environment: {name} names no setting{hint} Known: {', '.join(by_variable)}")
+
+
+def check(settings: Settings) -> None:
+    """What one value alone cannot show. Raises `SettingError`."""
+    server, role = settings.server, settings.role
+    if server.workers > 1 and settings.database_url().startswith("sqlite"):
+        raise SettingError(
+            f"{settings.origins.get('server.workers', 'default')}: server.workers = {server.workers} needs PostgreSQL: SQLite is "
+            "served from one process, whose threads share one commit. Accepted: server.workers = 1, or "
+            "store.database = postgresql+psycopg://..."
+        )
+    if server.busy >= server.threads:
+        raise SettingError(
+            f"server.busy = {server.busy} must be below server.threads = {server.threads}, so that a refusal still finds a thread"
+        )
+    if not settings.database_url().startswith(("sqlite:///", "postgresql+psycopg://")):
+        raise SettingError(
+            f"{settings.origins.get('store.database')}: store.database = {settings.store.database!r} is not accepted; "
+            "accepted: postgresql+psycopg://user@host/name, sqlite:////path, or nothing for SQLite in store.data"
+        )
+    if role.role == "repository" and not role.registry_url:
+        raise SettingError(
+            "role.role = repository needs role.registry_url (option --registry): the ITI-42 address of the registry"
+        )
+    if role.role != "repository" and role.registry_url:
+        raise SettingError(f"role.registry_url is only used with role.role = repository; role.role is {role.role}")

@@ -1,0 +1,216 @@
+"""The HTTP gate alone, around a handler that counts bytes: slow clients, framing, limits, draining."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = """
+import time
+from server.http import HttpOptions, listen, serve
+def load():
+    def app(environ, start_response):
+        if environ["PATH_INFO"] == "/slow":
+            time.sleep(1.5)
+        count = 0
+        while piece := environ["wsgi.input"].read(100_000):
+            count += len(piece)
+        body = ("%d %s" % (count, environ.get("HTTP_X_SSL", "-"))).encode()
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+    return app
+listener = listen("127.0.0.1", 0)
+port = listener.getsockname()[1]
+serve(listener, load, HttpOptions(threads=6, busy=4, uploads=2, header_seconds=1.5, stall_seconds=1.5, drain_seconds=5,
+      connections=300), lambda: print(port, flush=True))
+"""
+
+
+@dataclass
+class Running:
+    process: subprocess.Popen[str]
+    port: int
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+
+    def exchange(self, *pieces: bytes) -> bytes:
+        with self.connect() as sock:
+            for piece in pieces:
+                sock.sendall(piece)
+            return read_all(sock)
+
+
+def read_all(sock: socket.socket) -> bytes:
+    data = b""
+    try:
+        while piece := sock.recv(65536):
+            data += piece
+    except ConnectionResetError:
+        pass
+    return data
+
+
+def start() -> Running:
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    return Running(process, int(process.stdout.readline()))
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Running]:
+    server = start()
+    yield server
+    server.process.terminate()
+    assert server.process.wait(10) == 0
+
+
+def post(body: bytes, *headers: str, path: str = "/", close: bool = True) -> bytes:
+    lines = [f"POST {path} HTTP/1.1", "Host: x", *headers] + (["Connection: close"] if close else [])
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def length(body: bytes) -> str:
+    return f"Content-Length: {len(body)}"
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, 65536, 65537, 300_000, 3_000_000])
+def test_body_arrives_whole(running: Running, size: int) -> None:
+    body = b"x" * size
+    assert running.exchange(post(body, length(body))).endswith(f"\r\n\r\n{size} -".encode())
+
+
+def test_body_in_small_pieces(running: Running) -> None:
+    message = post(b"abcdef", "Content-Length: 6")
+    assert running.exchange(*(message[i : i + 1] for i in range(len(message)))).endswith(b"\r\n\r\n6 -")
+
+
+def test_chunked_body(running: Running) -> None:
+    assert running.exchange(post(b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", "Transfer-Encoding: chunked")).endswith(b"5 -")
+
+
+def test_expect_100_continue_is_answered_before_the_body(running: Running) -> None:
+    with running.connect() as sock:
+        sock.sendall(post(b"", "Content-Length: 3", "Expect: 100-continue"))
+        assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        sock.sendall(b"abc")
+        assert read_all(sock).endswith(b"3 -")
+
+
+def test_keep_alive_and_pipelining(running: Running) -> None:
+    first, second = post(b"abc", "Content-Length: 3", close=False), post(b"abcd", "Content-Length: 4")
+    answer = running.exchange(first + second)
+    assert re.findall(rb"\r\n\r\n(\d+) -", answer) == [b"3", b"4"]
+    answer = running.exchange(first, first, second)
+    assert re.findall(rb"\r\n\r\n(\d+) -", answer) == [b"3", b"3", b"4"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ("Content-Length: 3", "Content-Length: 4"),
+        ("Content-Length: 3", "Transfer-Encoding: chunked"),
+        ("Content-Length: +3",),
+        ("Content-Length : 3",),
+        ("Content-Length: 3", "X: a", " folded"),
+        ("Transfer-Encoding: gzip, x",),
+    ],
+)
+def test_ambiguous_framing_is_refused(running: Running, headers: tuple[str, ...]) -> None:
+    assert re.match(rb"HTTP/1.1 (400|501) ", running.exchange(post(b"abc", *headers)))
+
+
+def test_header_limits(running: Running) -> None:
+    assert running.exchange(post(b"", "X: " + "a" * 9000)).startswith(b"HTTP/1.1 431 ")
+    assert running.exchange(post(b"", *(f"X{i}: a" for i in range(80)))).startswith(b"HTTP/1.1 431 ")
+    assert running.exchange(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: " + b"a" * 200_000).startswith(b"HTTP/1.1 431 ")
+
+
+def test_header_with_an_underscore_is_dropped(running: Running) -> None:
+    assert running.exchange(post(b"", "Content-Length: 0", "X_SSL: forged")).endswith(b"0 -")
+    assert running.exchange(post(b"", "Content-Length: 0", "X-SSL: sent")).endswith(b"0 sent")
+
+
+def test_slow_headers_and_small_slow_bodies_cost_no_thread(running: Running) -> None:
+    """100 dribbling connections against 6 threads: others are answered at once, and the slow ones are sent away."""
+    slow = [running.connect() for _ in range(100)]
+    try:
+        for i, sock in enumerate(slow):
+            sock.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" if i % 2 else post(b"a", "Content-Length: 5000"))
+        begin = time.monotonic()
+        for _ in range(10):
+            assert running.exchange(post(b"abc", "Content-Length: 3")).endswith(b"3 -")
+        assert time.monotonic() - begin < 1.0
+        assert read_all(slow[1]).startswith(b"HTTP/1.1 408 ")
+        assert read_all(slow[0]).startswith(b"HTTP/1.1 408 ")
+        assert time.monotonic() - begin < 8
+    finally:
+        for sock in slow:
+            sock.close()
+
+
+def test_slow_large_bodies_leave_room_for_others_and_end(running: Running) -> None:
+    slow = [running.connect() for _ in range(2)]
+    for sock in slow:
+        sock.sendall(post(b"a" * 70_000, "Content-Length: 1000000"))
+    time.sleep(0.3)
+    refused = running.exchange(post(b"a" * 70_000, "Content-Length: 70000"))
+    assert refused.startswith(b"HTTP/1.1 503 ")
+    assert re.search(rb"\r\nRetry-After: [1-3]\r\n", refused)
+    assert running.exchange(post(b"abc", "Content-Length: 3")).endswith(b"3 -")
+    time.sleep(2.0)
+    assert running.exchange(post(b"a" * 70_000, "Content-Length: 70000")).endswith(b"70000 -")
+    for sock in slow:
+        assert read_all(sock) == b""
+        sock.close()
+
+
+def test_too_many_at_once_are_answered_503_and_health_is_let_in(running: Running) -> None:
+    held = [running.connect() for _ in range(4)]
+    for sock in held:
+        sock.sendall(post(b"", "Content-Length: 0", path="/slow"))
+    time.sleep(0.3)
+    assert running.exchange(post(b"", "Content-Length: 0")).startswith(b"HTTP/1.1 503 ")
+    assert running.exchange(post(b"", "Content-Length: 0", path="/health")).startswith(b"HTTP/1.1 200 ")
+    for sock in held:
+        assert read_all(sock).endswith(b"0 -")
+        sock.close()
+    assert running.exchange(post(b"", "Content-Length: 0")).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_client_that_never_closes_does_not_hold_up_others(running: Running) -> None:
+    silent = [running.connect() for _ in range(5)]
+    for sock in silent:
+        sock.sendall(post(b"", "Content-Length: 0"))
+    begin = time.monotonic()
+    assert running.exchange(post(b"", "Content-Length: 0")).endswith(b"0 -")
+    assert time.monotonic() - begin < 1.0
+    for sock in silent:
+        assert read_all(sock).endswith(b"0 -")
+        sock.close()
+
+
+def test_sigterm_finishes_what_was_begun() -> None:
+    server = start()
+    with server.connect() as begun, server.connect() as idle:
+        begun.sendall(post(b"", "Content-Length: 0", path="/slow"))
+        time.sleep(0.3)
+        server.process.send_signal(signal.SIGTERM)
+        assert read_all(begun).endswith(b"\r\n\r\n0 -")
+        assert read_all(idle) == b""
+        assert server.process.wait(10) == 0
+    with pytest.raises(ConnectionRefusedError):
+        server.connect()
