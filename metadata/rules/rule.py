@@ -6,11 +6,11 @@ state asks `Facts`, answered by SQL in the server and by a dict in tests.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
-from metadata.model import Submission
+from metadata.model import Entity, Submission
 from metadata.vocabulary import Actor, ErrorCode, ObjectKind, Severity, Transaction
 
 
@@ -47,6 +47,22 @@ class Finding:
             parts.append(f" {self.remedy}")
         parts.append(f" [{self.rule}{', ' + self.section if self.section else ''}]")
         return "".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What a check saw, before its rule signs it with id, code, section and severity.
+
+    `object` may stay empty where the check judges one object: the rule then names that object. `remedy` may stay empty where
+    the rule's own remedy says it all.
+    """
+
+    message: str
+    attribute: str = ""
+    value: str = ""
+    remedy: str = ""
+    object: str = ""
+    line: int | None = None
 
 
 class Refused(Exception):
@@ -102,6 +118,13 @@ class Facts(Protocol):
     def latest(self, logical_id: str) -> Existing | None:
         """The newest version of a logical object."""
 
+    def same_submission(self, unique_id: str, submission: Submission) -> bool:
+        """True when the SubmissionSet registered with `unique_id` is this very submission: the same sourceId, and the same
+        documents by uniqueId and hash (an earlier attempt whose answer was lost)."""
+
+    def is_transformation(self, entry_uuid: str) -> bool:
+        """True when this registered DocumentEntry is the source of an approved XFRM or XFRM_RPLC association."""
+
 
 class CodeSets(Protocol):
     """The affinity domain's lists, as a rule may ask for them (ITI TF-2: 3.42.4.1.3.3.3)."""
@@ -113,8 +136,21 @@ class CodeSets(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ReceivedDocument:
+    """One xds:Document as it arrived: octets counted, SHA-1 in lower-case hex."""
+
+    size: int
+    sha1: str
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
-    """What one check sees. `facts` is None when only the message is judged (lint, repository, client side)."""
+    """What one check sees. `facts` is None when only the message is judged (lint, repository, client side).
+
+    `documents` (Document/@id -> what arrived) is None where no documents travel. `options` are the affinity domain's choices
+    that change a rule (`metadata/rules/limited.py` names one). `members` is derived: the object of the submission behind each id,
+    the first one where an id is used twice.
+    """
 
     transaction: Transaction
     submission: Submission
@@ -122,6 +158,14 @@ class Context:
     facts: Facts | None = None
     codes: CodeSets | None = None
     options: frozenset[str] = frozenset()
+    documents: Mapping[str, ReceivedDocument] | None = None
+    members: Mapping[str, Entity] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        members: dict[str, Entity] = {}
+        for entity in self.submission.entities():
+            members.setdefault(entity.entryUUID, entity)
+        object.__setattr__(self, "members", members)
 
 
 Check = Callable[[Context], Iterable[Finding]]
@@ -129,7 +173,11 @@ Check = Callable[[Context], Iterable[Finding]]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One row of the table. `statement` is one sentence; `codes` the error code per answering actor."""
+    """One row of the table. `statement` is one sentence; `codes` the error code per answering actor.
+
+    `check` judges a whole message by this rule alone. `of` and `judge` are the same check for one object, which lets the table
+    apply all rules in one pass; they are None for the rows of a family (`metadata/rules/declare.py`).
+    """
 
     id: str
     section: str
@@ -141,6 +189,23 @@ class Rule:
     severity: Severity = Severity.ERROR
     remedy: str = ""
     tags: frozenset[str] = field(default_factory=frozenset)
+    of: type | None = None
+    judge: Callable[[Context, Any], Iterable[Fault]] | None = None
 
     def code(self, actor: Actor) -> ErrorCode:
         return self.codes[actor]
+
+    def finding(self, fault: Fault, actor: Actor, about: str = "") -> Finding:
+        """The fault signed by this rule; `about` is the object judged, where the fault names none."""
+        return Finding(
+            rule=self.id,
+            code=self.codes[actor],
+            message=fault.message,
+            remedy=fault.remedy or self.remedy,
+            object=fault.object or about,
+            attribute=fault.attribute,
+            value=fault.value,
+            section=self.section,
+            severity=self.severity,
+            line=fault.line,
+        )
