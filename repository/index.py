@@ -1,0 +1,215 @@
+"""Which document is which content: the rows of `document` and `blob`, read and written in bounded numbers of statements.
+
+A submission's documents travel as one `Deposit`. Registered in the same process, it is written inside the registry's own
+transaction (`store`). Registered elsewhere, it is announced before (retrievable, PENDING), then confirmed or withdrawn.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from metadata.rules.rule import Finding
+from repository import refusals
+from repository.tables import DocumentState, blob, document
+from storage.database import Connection, Database, in_list
+
+#: Rows of one statement: it bounds what a reader holds, not what it can find.
+PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """One row of the index. Digests are raw bytes, `stored_at` is seconds since 1970."""
+
+    uniqueId: str
+    sha256: bytes
+    sha1: bytes
+    size: int
+    mimeType: str
+    patientId: str | None
+    state: DocumentState
+    stored_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deposit:
+    """The documents of one submission, and the bytes of the small ones by SHA-256."""
+
+    documents: Sequence[StoredDocument]
+    blobs: dict[bytes, bytes]
+    attempt: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def store(self, connection: Connection) -> None:
+        """Write everything as registered: for the registry's own transaction."""
+        self._write(connection, DocumentState.REGISTERED)
+
+    def announce(self, connection: Connection) -> None:
+        """Write everything as pending: the documents can be retrieved, and a registry elsewhere is asked next."""
+        self._write(connection, DocumentState.PENDING)
+
+    def confirm(self, connection: Connection) -> None:
+        """The registry has accepted. Rows that another attempt withdrew in the meantime are written again."""
+        self._write(connection, DocumentState.REGISTERED)
+
+    def withdraw(self, connection: Connection) -> None:
+        """The registry has refused: take back the rows that this attempt alone has written. Bytes are left to the collector.
+
+        A row that stood here before, or that another attempt has announced since, stays: it may be registered, with the
+        registry's answer lost on the way.
+        """
+        connection.execute(_WITHDRAW, {"attempt": self.attempt})
+
+    def _write(self, connection: Connection, state: DocumentState) -> None:
+        registered = state is DocumentState.REGISTERED
+        if self.blobs:
+            now = max(d.stored_at for d in self.documents)
+            rows = [{"sha256": key, "stored_at": now, "bytes": content} for key, content in self.blobs.items()]
+            connection.execute_many(_PUT_BLOB[connection.dialect], rows)
+        connection.execute_many(
+            (_PUT_REGISTERED if registered else _PUT_PENDING)[connection.dialect],
+            [
+                {
+                    "unique_id": d.uniqueId,
+                    "sha256": d.sha256,
+                    "sha1": d.sha1,
+                    "size": d.size,
+                    "mime_type": d.mimeType,
+                    "patient_id": d.patientId,
+                    "state": int(state),
+                    "stored_at": d.stored_at,
+                    "attempt": None if registered else self.attempt,
+                }
+                for d in self.documents
+            ],
+        )
+
+
+class DocumentIndex:
+    """The reading side. Every method is one statement for each `PAGE` ids."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def find(self, unique_ids: Iterable[str]) -> dict[str, StoredDocument]:
+        """What is retrievable under these ids. Where several contents wait under one id, the registered or else the newest."""
+        found: dict[str, StoredDocument] = {}
+        with self.database.read() as connection:
+            for ids in pages(list(dict.fromkeys(unique_ids))):
+                for row in connection.execute(_FIND, {"ids": ids}):
+                    found[row[0]] = _document(row)
+        return found
+
+    def conflicts(self, documents: Sequence[StoredDocument]) -> list[Finding]:
+        """A uniqueId that stands registered for other bytes (ITI TF-2: 3.41.4.1.3.2). The same bytes again are no conflict."""
+        findings = []
+        standing = self.find(d.uniqueId for d in documents)
+        for new in documents:
+            old = standing.get(new.uniqueId)
+            if old is not None and old.state is DocumentState.REGISTERED and old.sha256 != new.sha256:
+                findings.append(refusals.other_content(new.uniqueId, same_size=old.size == new.size))
+        return findings
+
+    def load(self, contents: Sequence[bytes]) -> dict[bytes, bytes]:
+        """The bytes of small documents by SHA-256; a content that is a file is not in the answer."""
+        with self.database.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(_LOAD, {"contents": contents})}
+
+    def rows(self) -> Iterator[Sequence[tuple[StoredDocument, int | None]]]:
+        """Every document with the length of its blob row (None: its content is a file), in pages."""
+        after, content = "", b""
+        while True:
+            with self.database.read() as connection:
+                page = connection.execute(_ROWS, {"after": after, "content": content})
+            if not page:
+                return
+            yield [(_document(row), row[8]) for row in page]
+            after, content = page[-1][0], page[-1][1]
+
+    def blobs(self) -> Iterator[Sequence[tuple[bytes, bytes]]]:
+        """Every blob row (SHA-256, bytes), in pages."""
+        after = b""
+        while True:
+            with self.database.read() as connection:
+                page = connection.execute(_BLOBS, {"after": after})
+            if not page:
+                return
+            yield [(row[0], row[1]) for row in page]
+            after = page[-1][0]
+
+    def referenced(self, contents: Sequence[bytes]) -> set[bytes]:
+        """Those of the contents that some document is."""
+        with self.database.read() as connection:
+            return {row[0] for ids in pages(contents) for row in connection.execute(_REFERENCED, {"contents": ids})}
+
+
+def pages(ids: Sequence[bytes] | Sequence[str]) -> Iterator[Sequence[bytes] | Sequence[str]]:
+    """`ids` in pieces of at most `PAGE`."""
+    for start in range(0, len(ids), PAGE):
+        yield ids[start : start + PAGE]
+
+
+def _document(row: Sequence[object]) -> StoredDocument:
+    unique_id, sha256, sha1, size, mime_type, patient_id, state, stored_at = row[:8]
+    return StoredDocument(  # the drivers give what the columns hold
+        unique_id, sha256, sha1, size, mime_type, patient_id, DocumentState(state), stored_at  # type: ignore[arg-type]
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------- statements
+
+_INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+def _put(registered: bool) -> dict[str, sa.Executable]:
+    """Insert; a row that stands becomes registered, or (pending) nobody's to withdraw."""
+    statements: dict[str, sa.Executable] = {}
+    for dialect, insert in _INSERT.items():
+        new = insert(document).values({c.name: sa.bindparam(c.name) for c in document.columns})
+        changed = {"attempt": sa.null(), "state": new.excluded.state} if registered else {"attempt": sa.null()}
+        statements[dialect] = new.on_conflict_do_update(index_elements=["unique_id", "sha256"], set_=changed)
+    return statements
+
+
+def _put_blob() -> dict[str, sa.Executable]:
+    """Insert, or renew: the bytes at hand have just been hashed, the bytes that stand may have decayed; and the collector
+    sees a young row."""
+    statements: dict[str, sa.Executable] = {}
+    for dialect, insert in _INSERT.items():
+        new = insert(blob).values({c.name: sa.bindparam(c.name) for c in blob.columns})
+        renewed = {"stored_at": new.excluded.stored_at, "bytes": new.excluded.bytes}
+        statements[dialect] = new.on_conflict_do_update(index_elements=["sha256"], set_=renewed)
+    return statements
+
+
+_PUT_REGISTERED = _put(registered=True)
+_PUT_PENDING = _put(registered=False)
+_PUT_BLOB = _put_blob()
+_COLUMNS = tuple(
+    document.c[name] for name in ("unique_id", "sha256", "sha1", "size", "mime_type", "patient_id", "state", "stored_at")
+)
+
+# The last row of an id wins in `find`: the registered one, or else the newest.
+_FIND = sa.select(*_COLUMNS).where(in_list(document.c.unique_id, "ids")).order_by(document.c.state, document.c.stored_at)
+_LOAD = sa.select(blob.c.sha256, blob.c.bytes).where(in_list(blob.c.sha256, "contents"))
+_REFERENCED = sa.select(document.c.sha256).where(in_list(document.c.sha256, "contents")).distinct()
+_WITHDRAW = sa.delete(document).where(
+    document.c.attempt == sa.bindparam("attempt"), document.c.state == sa.literal_column(str(int(DocumentState.PENDING)))
+)
+_ROWS = (
+    sa.select(*_COLUMNS, sa.func.length(blob.c.bytes))
+    .select_from(document.outerjoin(blob, blob.c.sha256 == document.c.sha256))
+    .where(sa.tuple_(document.c.unique_id, document.c.sha256) > sa.tuple_(sa.bindparam("after"), sa.bindparam("content")))
+    .order_by(document.c.unique_id, document.c.sha256)
+    .limit(sa.literal_column(str(PAGE)))
+)
+_BLOBS = (
+    sa.select(blob.c.sha256, blob.c.bytes)
+    .where(blob.c.sha256 > sa.bindparam("after"))
+    .order_by(blob.c.sha256)
+    .limit(sa.literal_column("64"))
+)
