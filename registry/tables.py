@@ -83,7 +83,7 @@ def _key(name: str) -> list[sa.Column[int]]:
 patient = sa.Table(
     "patient",
     METADATA,
-    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), sa.Identity(), primary_key=True),
     sa.Column("cx", sa.Text, nullable=False),
     sa.Column("cluster", sa.BigInteger, nullable=False),
     sa.Column("state", sa.SmallInteger, nullable=False),
@@ -95,7 +95,7 @@ patient = sa.Table(
 code = sa.Table(
     "code",
     METADATA,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("id", sa.Integer, sa.Identity(), primary_key=True),
     sa.Column("code", sa.Text, nullable=False),
     sa.Column("scheme", sa.Text, nullable=False),
     sa.UniqueConstraint("code", "scheme", name="code_value"),

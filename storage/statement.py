@@ -13,7 +13,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.ext.compiler import compiles
@@ -75,6 +75,13 @@ def _sqlite_list(items: Iterable[Any]) -> str:
 
 def _sqlite_binary_list(items: Iterable[bytes]) -> str:
     return json.dumps([item.hex() for item in items])
+
+
+def insert_or_ignore(table: sa.Table, *columns: str) -> sa.Executable:
+    """INSERT of the named columns (all when none is named) that leaves an existing row with the same key as it is."""
+    names = columns or tuple(c.name for c in table.columns)
+    # SQLite understands PostgreSQL's clause, and its compiler the same element.
+    return postgresql.insert(table).values({n: sa.bindparam(n) for n in names}).on_conflict_do_nothing()
 
 
 class Compiled:
