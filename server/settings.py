@@ -43,10 +43,10 @@ class Server:
     port: int = setting(8080, "TCP port; 0 takes a free one", low=0, high=65535)
     public_url: str = setting("", "URL under which clients reach the server (WSDL, examples); empty: http://host:port")
     workers: int = setting(1, "processes; more than one needs PostgreSQL", low=1, high=64)
-    threads: int = setting(32, "requests worked on at once by one process", low=2, high=512)
+    threads: int = setting(48, "requests worked on at once by one process", low=2, high=512)
     connections: int = setting(1000, "open connections of one process", unit="connections", low=10, high=100_000)
     busy: int = setting(
-        24, "requests worked on at once before others are answered 503 with Retry-After; below `threads`, so that "
+        44, "requests worked on at once before others are answered 503 with Retry-After; below `threads`, so that "
         "a refusal and /health still find a thread", unit="requests", low=1, high=512,
     )  # fmt: skip
     uploads: int = setting(
