@@ -122,6 +122,7 @@ document_entry = sa.Table(
     sa.Column("event_codes", sa.Text),  # ,12,15,
     sa.Column("author_persons", sa.Text),  # JSON array of XCN
     sa.Column("reference_ids", sa.Text),  # JSON array of CXi
+    sa.Column("title", sa.Text),  # for FindDocumentsByTitle
     sa.Column("offline", sa.SmallInteger),  # 1: documentAvailability Offline; NULL: online or not said
     sa.Column("home", sa.Text),  # homeCommunityId
     sa.Column("hash", sa.LargeBinary(20)),
