@@ -69,6 +69,11 @@ def in_list(column: sa.ColumnElement[Any], name: str) -> sa.ColumnElement[bool]:
     return _InList(column, values)
 
 
+def list_parameter(name: str) -> sa.BindParameter[Any]:
+    """A list of strings or numbers as one parameter, for a construct that unpacks it itself: a JSON text on SQLite, an array else."""
+    return sa.bindparam(name, type_=_ListType(binary=False), required=True)
+
+
 def _sqlite_list(items: Iterable[Any]) -> str:
     return json.dumps(list(items))
 
