@@ -299,25 +299,34 @@ class FileStore:
         except OSError:
             return ""
 
-    def size(self, sha256: str) -> int | None:
-        """The size of a content, None when there is none."""
+    def stat(self, sha256: str) -> StoredContent | None:
+        """What is stored under this name, None when nothing is."""
         try:
-            return self._path(sha256).lstat().st_size
+            state = self._path(sha256).lstat()
         except FileNotFoundError:
             return None
+        return StoredContent(sha256, state.st_size, state.st_mtime)
 
-    def walk(self) -> Iterator[StoredContent]:
-        """Every finished content, in the order of the folders."""
+    def folders(self) -> Iterator[list[StoredContent]]:
+        """Every finished content, by outermost folder (at most 256 lists)."""
         for outer in _entries(self.blobs):
-            for inner in _entries(outer.path):
-                for entry in _entries(inner.path):
-                    state = entry.stat(follow_symlinks=False)
-                    yield StoredContent(entry.name, state.st_size, state.st_mtime)
+            yield [
+                StoredContent(entry.name, state.st_size, state.st_mtime)
+                for inner in _entries(outer.path)
+                for entry in _entries(inner.path)
+                for state in (entry.stat(follow_symlinks=False),)
+            ]
 
     def strays(self, before: float) -> Iterator[Path]:
         """Staging files last written before that time: their request has long ended."""
         for entry in _entries(self.root / "tmp"):
             if entry.stat(follow_symlinks=False).st_mtime < before:
+                yield Path(entry.path)
+
+    def quarantined(self, before: float) -> Iterator[Path]:
+        """What was set aside before that time; the time stands in the name, for a rename keeps that of the file."""
+        for entry in _entries(self.quarantine):
+            if int(entry.name.rpartition(".")[2]) < before:
                 yield Path(entry.path)
 
     def set_aside(self, sha256: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -16,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from metadata.rules.rule import Finding
 from repository import refusals
 from repository.tables import DocumentState, blob, document
-from storage.database import Connection, Database, in_list
+from storage.database import Connection, Database, Row, in_list
 
 #: Rows of one statement: it bounds what a reader holds, not what it can find.
 PAGE = 500
@@ -62,7 +63,7 @@ class Deposit:
         A row that stood here before, or that another attempt has announced since, stays: it may be registered, with the
         registry's answer lost on the way.
         """
-        connection.execute(_WITHDRAW, {"attempt": self.attempt})
+        connection.execute(_WITHDRAW, {"ids": [d.uniqueId for d in self.documents], "attempt": self.attempt})
 
     def _write(self, connection: Connection, state: DocumentState) -> None:
         registered = state is DocumentState.REGISTERED
@@ -153,16 +154,13 @@ def pages(ids: Sequence[bytes] | Sequence[str]) -> Iterator[Sequence[bytes] | Se
         yield ids[start : start + PAGE]
 
 
-def _document(row: Sequence[object]) -> StoredDocument:
-    unique_id, sha256, sha1, size, mime_type, patient_id, state, stored_at = row[:8]
-    return StoredDocument(  # the drivers give what the columns hold
-        unique_id, sha256, sha1, size, mime_type, patient_id, DocumentState(state), stored_at  # type: ignore[arg-type]
-    )
+def _document(row: Row) -> StoredDocument:
+    return StoredDocument(row[0], row[1], row[2], row[3], row[4], row[5], DocumentState(row[6]), row[7])
 
 
 # --------------------------------------------------------------------------------------------------------------- statements
 
-_INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 def _put(registered: bool) -> dict[str, sa.Executable]:
@@ -198,7 +196,9 @@ _FIND = sa.select(*_COLUMNS).where(in_list(document.c.unique_id, "ids")).order_b
 _LOAD = sa.select(blob.c.sha256, blob.c.bytes).where(in_list(blob.c.sha256, "contents"))
 _REFERENCED = sa.select(document.c.sha256).where(in_list(document.c.sha256, "contents")).distinct()
 _WITHDRAW = sa.delete(document).where(
-    document.c.attempt == sa.bindparam("attempt"), document.c.state == sa.literal_column(str(int(DocumentState.PENDING)))
+    in_list(document.c.unique_id, "ids"),
+    document.c.attempt == sa.bindparam("attempt"),
+    document.c.state == sa.literal_column(str(int(DocumentState.PENDING))),
 )
 _ROWS = (
     sa.select(*_COLUMNS, sa.func.length(blob.c.bytes))

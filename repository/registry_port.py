@@ -1,0 +1,132 @@
+"""How the repository registers what it was given: a call in one process, an ITI-42 message to a registry elsewhere.
+
+Both answer with the same `Outcome`, so that a Document Source cannot tell which it was (ITI TF-2: 3.41.4.1.3.2: every error
+and every warning of the ITI-42 response is copied into the ITI-41 response).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from lxml import etree
+
+from metadata.model import Submission
+from metadata.rules.rule import Finding, Refused
+from metadata.vocabulary import ErrorCode, ResponseStatus, Severity
+from repository import refusals
+from repository.index import Deposit
+from storage.database import Connection, Database
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One submission, completed by the repository: as message (`element`, lcm:SubmitObjectsRequest) and as what it says."""
+
+    element: etree._Element
+    submission: Submission
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The registry's answer. Success may carry warnings."""
+
+    status: ResponseStatus
+    findings: tuple[Finding, ...] = ()
+
+
+class RegistryPort(Protocol):
+    """Registers a submission and, in the right order with it, makes its deposit visible. Refusals are outcomes, not exceptions."""
+
+    def register(self, request: Request, deposit: Deposit) -> Outcome: ...
+
+
+class Registers(Protocol):
+    """The registry in this process: `registry.iti42.RegisterDocumentSet.register`.
+
+    `companion` is run inside the transaction that registers, so that both are committed or neither. Returns the warnings;
+    raises `Refused`.
+    """
+
+    def __call__(self, submission: Submission, companion: Callable[[Connection], None]) -> Sequence[Finding]: ...
+
+
+class InProcess:
+    """Registry and repository share a process and a database: one commit for both, nothing ever half visible."""
+
+    def __init__(self, register: Registers) -> None:
+        self._register = register
+
+    def register(self, request: Request, deposit: Deposit) -> Outcome:
+        """Errors of the database pass through: they are the store's, not the submission's."""
+        try:
+            warnings = self._register(request.submission, companion=deposit.store)
+        except Refused as refused:
+            return Outcome(ResponseStatus.FAILURE, refused.findings)
+        return Outcome(ResponseStatus.SUCCESS, tuple(warnings))
+
+
+@dataclass(frozen=True, slots=True)
+class RelayedFinding(Finding):
+    """A registry's rs:RegistryError, to be passed on as it came: `message` is its whole codeContext."""
+
+    def text(self) -> str:
+        """`@codeContext` of the other registry, untouched."""
+        return self.message
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryError:
+    """One rs:RegistryError of an answer, as sent."""
+
+    code: str
+    context: str
+    severity: str
+    location: str = ""
+
+
+class RegistryUnreachable(Exception):
+    """ITI-42 got no answer that can be read: no connection, a timeout, a fault. The text says which."""
+
+
+class Sends(Protocol):
+    """The ITI-42 client: sends the lcm:SubmitObjectsRequest, returns status URN and errors; raises `RegistryUnreachable`."""
+
+    def __call__(self, element: etree._Element) -> tuple[str, Sequence[RegistryError]]: ...
+
+
+class Remote:
+    """The registry is another server.
+
+    The documents are committed first, so that they are retrievable when the registry or a consumer asks for them early. A
+    refusal takes them back. Without an answer they stay, pending: the registry may have accepted, and then a consumer will
+    ask for them; what was never registered is given up by the collector.
+    """
+
+    def __init__(self, database: Database, send: Sends) -> None:
+        self._database = database
+        self._send = send
+
+    def register(self, request: Request, deposit: Deposit) -> Outcome:
+        self._database.write(deposit.announce)
+        try:
+            status, errors = self._send(request.element)
+        except RegistryUnreachable as error:
+            return Outcome(ResponseStatus.FAILURE, (refusals.registry_not_available(str(error)),))
+        findings = tuple(relayed(error) for error in errors)
+        if status != ResponseStatus.SUCCESS.value:
+            self._database.write(deposit.withdraw)
+            return Outcome(ResponseStatus.FAILURE, findings)
+        self._database.write(deposit.confirm)
+        return Outcome(ResponseStatus.SUCCESS, findings)
+
+
+def relayed(error: RegistryError) -> RelayedFinding:
+    """A registry's error for our own answer. A code outside the standard's table stands in the text, under the general code."""
+    severity = Severity.WARNING if error.severity == Severity.WARNING.value else Severity.ERROR
+    try:
+        code, text = ErrorCode(error.code), error.context
+    except ValueError:
+        code, text = ErrorCode.XDSRegistryError, f"{error.code}: {error.context}"
+    return RelayedFinding(rule="", code=code, message=text, severity=severity, location=error.location)
