@@ -202,7 +202,9 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     _row(_FOL, "patientId", _C.EXTERNAL_IDENTIFIER, schemes.FOLDER_PATIENT_ID, _T.CX, "0..1", "4.2.3.4.7", _PATIENT),
     _row(_FOL, "title", _C.NAME, "", _T.STRING, "0..1", "4.2.3.4.8", "R R O R O R R"),
     _row(_FOL, "uniqueId", _C.EXTERNAL_IDENTIFIER, schemes.FOLDER_UNIQUE_ID, _T.OID, "1..1", "4.2.3.4.9", _ALL_REQUIRED),
-    _row(_FOL, "limitedMetadata", _C.CLASSIFICATION_NODE, schemes.FOLDER_LIMITED_METADATA, _T.FLAG, "0..1", "4.2.3.4.10", _LIMITED),
+    _row(
+        _FOL, "limitedMetadata", _C.CLASSIFICATION_NODE, schemes.FOLDER_LIMITED_METADATA, _T.FLAG, "0..1", "4.2.3.4.10", _LIMITED
+    ),
     _row(_FOL, "logicalID", _C.LID, "", _T.UUID, "0..1", "4.2.3.4.11", _ALL_OPTIONAL),
     _row(_FOL, "version", _C.VERSION_INFO, "", _T.INTEGER, "0..1", "4.2.3.4.12", _ALL_OPTIONAL),
     # --------------------------------------------------------------------------------------------------- Association
