@@ -45,6 +45,10 @@ class _InList(FunctionElement[bool]):
     type = sa.Boolean()
     inherit_cache = True
 
+    def self_group(self, against: Any = None) -> _InList:
+        """Itself: SQLite has no booleans, and `(x IN ...) = 1`, as SQLAlchemy would write it, uses no index."""
+        return self
+
 
 @compiles(_InList, "postgresql")  # type: ignore[no-untyped-call,untyped-decorator]
 def _any_of_array(element: _InList, compiler: SQLCompiler, **options: Any) -> str:
