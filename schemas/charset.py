@@ -1,9 +1,10 @@
-"""Which charset a message is in, decided before any parser sees it (XML 1.0, 4.3.3 and appendix F; RFC 7303, 3).
+"""Which charset a message is in, decided before any parser sees it (XML 1.0: 4.3.3 and appendix F; RFC 7303: 3).
 
-Only UTF-8 and UTF-16 are read. A byte order mark beats the charset of the HTTP or MIME header, and the header beats the XML declaration.
-Where a lower voice contradicts a higher one the message is accepted with a note as long as the contradiction changes no character of
-the bytes at hand; bytes that could be read in two ways are refused. After `decode` the parser receives UTF-8 and nothing else, so what
-is looked for in the bytes (a DOCTYPE, a processing instruction) cannot hide behind an encoding.
+Only UTF-8 and UTF-16 are read. A byte order mark beats the charset of the HTTP or MIME header, and the header beats
+the XML declaration. Where a lower voice contradicts a higher one, the message is accepted with a note as long as the
+contradiction changes no character of the bytes at hand; bytes that could be read in two ways are refused. After
+`decode` the parser receives UTF-8 and nothing else, so what is looked for in the bytes (a DOCTYPE, a processing
+instruction) cannot hide behind an encoding.
 """
 
 from __future__ import annotations
@@ -27,16 +28,20 @@ _DECLARATION = re.compile(
 
 _UTF8 = {"utf-8", "utf8"}
 _UTF16 = {"utf-16": "", "utf16": "", "utf-16le": "utf-16-le", "utf-16be": "utf-16-be"}
+_ASCII = {"us-ascii", "ascii"}
 #: Charsets that share the 128 ASCII characters with UTF-8: harmless while only those occur.
 _ASCII_BASED = re.compile(r"us-ascii|ascii|latin-?1|iso-8859-\d{1,2}|windows-125\d|cp125\d")
 
-_REMEDY = "Send the message in UTF-8 and say so in the Content-Type and in the XML declaration, or leave the charset out of both."
+_REMEDY = "Send UTF-8 and say so in the Content-Type and in the XML declaration, or leave the charset out of both."
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A message as UTF-8. `root_search` is the offset behind the XML declaration; `forced` says that the declaration names another
-    charset than the bytes are in now, so the parser must be told."""
+    """A message as UTF-8.
+
+    `root_search` is the offset behind the XML declaration; `forced` says that the declaration names another charset
+    than the bytes are in now, so that the parser must be told.
+    """
 
     data: bytes
     root_search: int
@@ -44,28 +49,24 @@ class Text:
 
 
 def decode(data: bytes, header: str | None, notes: list[ParseNote] | None) -> Text:
-    """`data` as UTF-8, whatever of the allowed charsets it came in.
+    """`data` as UTF-8, whichever of the allowed charsets it came in.
 
-    `header` is the charset parameter of the HTTP or MIME Content-Type, None when there was none. Raises ParseError XML-005 for a
-    charset that is not read here and XML-006 for charsets that contradict one another in these bytes.
+    `header` is the charset parameter of the HTTP or MIME Content-Type, None when there was none. Raises ParseError
+    XML-005 for a charset that is not read here and XML-006 for charsets that contradict one another in these bytes.
     """
-    declared_by_header = header.strip().strip('"').lower() if header else ""
+    named = header.strip().strip('"').lower() if header else ""
     if data.startswith(codecs.BOM_UTF8):
-        return _finish(data[3:], "utf-8", declared_by_header, bom=True, transcoded=False, notes=notes)
+        _note_header(named, _UTF8, "UTF-8", notes)
+        return _declared(_drop_blank_lines(data[3:], notes), "utf-8", decided=True, notes=notes)
     wide = _wide_codec(data)
     if wide:
-        codec, bom = wide
-        _agree_wide(codec, bom, declared_by_header)
-        try:
-            text = data[2 if bom else 0 :].decode(codec)
-        except UnicodeDecodeError as error:
-            raise ParseError("XML-005", f"The bytes are not valid UTF-16: {error.reason} at byte {error.start}", remedy=_REMEDY) from None
-        return _finish(text.encode(), "utf-16", declared_by_header, bom=bom, transcoded=True, notes=notes)
-    if declared_by_header in _UTF16:
+        return _decode_wide(data, *wide, named, notes)
+    if named in _UTF16:
         raise _contradiction(f"the Content-Type says {header!r}, the bytes are of an 8-bit charset")
-    if declared_by_header and declared_by_header not in _UTF8 and not (declared_by_header in {"us-ascii", "ascii"} and data.isascii()):
-        raise ParseError("XML-005", f"The Content-Type names the charset {header!r}; only UTF-8 and UTF-16 are read", remedy=_REMEDY)
-    return _finish(data, "utf-8", declared_by_header, bom=False, transcoded=False, notes=notes)
+    if named and named not in _UTF8 and not (named in _ASCII and data.isascii()):
+        message = f"The Content-Type names the charset {header!r}; only UTF-8 and UTF-16 are read"
+        raise ParseError("XML-005", message, remedy=_REMEDY)
+    return _declared(_drop_blank_lines(data, notes), "utf-8", decided=bool(named), notes=notes)
 
 
 def _wide_codec(data: bytes) -> tuple[str, bool] | None:
@@ -83,49 +84,68 @@ def _wide_codec(data: bytes) -> tuple[str, bool] | None:
     return None
 
 
-def _agree_wide(codec: str, bom: bool, header: str) -> None:
-    """UTF-16 that shows itself by its zero bytes only must not be contradicted by the header."""
-    if bom or not header:
-        return
-    if header not in _UTF16 or _UTF16[header] not in ("", codec):
-        raise _contradiction(f"the Content-Type says {header!r}, the bytes are {codec.upper()}")
+def _decode_wide(data: bytes, codec: str, bom: bool, named: str, notes: list[ParseNote] | None) -> Text:
+    """UTF-16 turned into UTF-8. Where only its zero bytes show it, the header must not contradict them."""
+    if bom:
+        _note_header(named, _UTF16, "UTF-16", notes)
+    elif named and (named not in _UTF16 or _UTF16[named] not in ("", codec)):
+        raise _contradiction(f"the Content-Type says {named!r}, the bytes are {codec.upper()}")
+    try:
+        text = data[2 if bom else 0 :].decode(codec).encode()
+    except UnicodeDecodeError as error:
+        message = f"The bytes are not valid UTF-16: {error.reason} at byte {error.start}"
+        raise ParseError("XML-005", message, remedy=_REMEDY) from None
+    found = _declared(_drop_blank_lines(text, notes), "utf-16", decided=True, notes=notes)
+    return Text(found.data, found.root_search, True)
 
 
-def _finish(data: bytes, actual: str, header: str, *, bom: bool, transcoded: bool, notes: list[ParseNote] | None) -> Text:
-    """Strips blank lines before the XML declaration and weighs the encoding it names against the bytes."""
-    if data[:1] in (b" ", b"\t", b"\r", b"\n"):
-        stripped = data.lstrip(_BLANKS)
-        if stripped.startswith(b"<?xml"):
-            _note(notes, "XML-101", f"{len(data) - len(stripped)} blank characters stood before the XML declaration and were dropped")
-            data = stripped
-    if header and header not in (_UTF8 if actual == "utf-8" else _UTF16) and not (header in {"us-ascii", "ascii"} and data.isascii()):
-        _note(notes, "XML-102", f"The Content-Type names the charset {header!r}, the byte order mark says {actual.upper()}: the mark was followed")
+def _drop_blank_lines(data: bytes, notes: list[ParseNote] | None) -> bytes:
+    """Blank characters are allowed before the root element but not before an XML declaration: those are dropped."""
+    if data[:1] not in (b" ", b"\t", b"\r", b"\n"):
+        return data
+    stripped = data.lstrip(_BLANKS)
+    if not stripped.startswith(b"<?xml"):
+        return data
+    count = len(data) - len(stripped)
+    _note(notes, "XML-101", f"{count} blank characters stood before the XML declaration and were dropped")
+    return stripped
+
+
+def _declared(data: bytes, actual: str, *, decided: bool, notes: list[ParseNote] | None) -> Text:
+    """Weighs the encoding the XML declaration names against `actual`; `decided`: a higher voice has named `actual`."""
     if not data.startswith(b"<?xml") or data[5:6] not in (b" ", b"\t", b"\r", b"\n"):
-        return Text(data, 0, transcoded)
+        return Text(data, 0, False)
     match = _DECLARATION.match(data)
     if match is None:
-        raise ParseError("XML-001", "The XML declaration is malformed", line=1, column=1,
-                         remedy='Write <?xml version="1.0" encoding="UTF-8"?> or leave it out.')
+        remedy = 'Write <?xml version="1.0" encoding="UTF-8"?> or leave it out.'
+        raise ParseError("XML-001", "The XML declaration is malformed", line=1, column=1, remedy=remedy)
     declared = (match["double"] or match["single"] or b"").decode("ascii").lower()
-    if not declared or declared in _UTF8 and actual == "utf-8":
-        return Text(data, match.end(), transcoded)
-    if declared in _UTF16 and actual == "utf-16":
-        return Text(data, match.end(), True)
-    _weigh_declaration(data, declared, actual, decided=bom or bool(header) or transcoded, notes=notes)
+    expected = _UTF8 if actual == "utf-8" else _UTF16
+    if not declared or declared in expected:
+        return Text(data, match.end(), False)
+    ascii_only = declared in _ASCII and data.isascii()
+    if not ascii_only:
+        _weigh(data, declared, actual, decided=decided, notes=notes)
     return Text(data, match.end(), True)
 
 
-def _weigh_declaration(data: bytes, declared: str, actual: str, *, decided: bool, notes: list[ParseNote] | None) -> None:
-    """An XML declaration that names another charset than the one already decided: a note, or a refusal."""
-    known = declared in _UTF8 or declared in _UTF16 or _ASCII_BASED.fullmatch(declared) is not None
-    ascii_only = declared in {"us-ascii", "ascii"} and data.isascii()
-    if not known or not (decided or ascii_only or declared in _UTF16):
-        raise ParseError("XML-005", f"The XML declaration names the encoding {declared!r}; only UTF-8 and UTF-16 are read",
-                         line=1, column=1, remedy=_REMEDY)
-    if _ASCII_BASED.fullmatch(declared) and not data.isascii():
+def _weigh(data: bytes, declared: str, actual: str, *, decided: bool, notes: list[ParseNote] | None) -> None:
+    """An XML declaration that names another charset than `actual`: a note, or a refusal."""
+    unicode = declared in _UTF8 or declared in _UTF16
+    ascii_based = _ASCII_BASED.fullmatch(declared) is not None
+    if not unicode and not (ascii_based and decided):
+        message = f"The XML declaration names the encoding {declared!r}; only UTF-8 and UTF-16 are read"
+        raise ParseError("XML-005", message, line=1, column=1, remedy=_REMEDY)
+    if ascii_based and not data.isascii():
         raise _contradiction(f"the XML declaration says {declared!r}, the message is read as {actual.upper()}")
-    if not ascii_only:
-        _note(notes, "XML-102", f"The XML declaration names the encoding {declared!r}, the bytes are {actual.upper()}: the bytes were followed")
+    message = f"The XML declaration names the encoding {declared!r}, the bytes are {actual.upper()}: they were followed"
+    _note(notes, "XML-102", message)
+
+
+def _note_header(named: str, agreeing: set[str] | dict[str, str], actual: str, notes: list[ParseNote] | None) -> None:
+    if named and named not in agreeing:
+        message = f"The Content-Type names the charset {named!r}, the byte order mark says {actual}: it was followed"
+        _note(notes, "XML-102", message)
 
 
 def _contradiction(what: str) -> ParseError:

@@ -1,15 +1,17 @@
 """The hardened parser: the only door by which XML from outside becomes a tree.
 
-It refuses document type declarations (so no entity is ever defined, in any charset), processing instructions, XInclude, charsets other
-than UTF-8 and UTF-16, and whatever exceeds its limits; it fetches nothing and expands nothing. Its extra checks cost about a sixth of
-the parse: cheap searches in the bytes beforehand, one compiled XPath expression over the finished tree. What must not even reach the
-tree (a flood of elements or attributes in a large message) is counted in the bytes.
+It refuses document type declarations (so no entity is ever defined, in any charset), processing instructions, XInclude,
+charsets other than UTF-8 and UTF-16, and whatever exceeds its limits; it fetches nothing and expands nothing. Its extra
+checks cost about a fifth of the parse: cheap searches in the bytes beforehand, one compiled XPath expression over the
+finished tree. What must not even reach the tree (a flood of elements or attributes in a large message) is counted in
+the bytes.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import cast
 
 from lxml import etree
 
@@ -21,7 +23,10 @@ __all__ = ["RULES", "FeedParser", "Limits", "ParseError", "ParseNote", "parse"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a message may cost. The defaults carry a submission of some 300 documents; inline base64 needs a larger `max_bytes`."""
+    """What a message may cost.
+
+    The defaults carry a submission of some 300 documents sent by MTOM; inline base64 needs a larger `max_bytes`.
+    """
 
     #: Bytes of the message as received. 2 MiB of attribute-dense XML is about 105 MB of tree.
     max_bytes: int = 2 * 1024 * 1024
@@ -44,6 +49,8 @@ _MISC = re.compile(rb"[ \t\r\n]*(?:<!--.*?-->[ \t\r\n]*)*", re.DOTALL)
 _TAG = re.compile(rb"""<(?:[^"'<>]++|"[^"]*+"|'[^']*+')*+""")
 _QUOTED = re.compile(rb""""[^"]*"|'[^']*'""")
 _INSTRUCTIONS = etree.XPath("//processing-instruction()")
+_NO_DOCTYPE = "Remove it: SOAP 1.2 forbids document type declarations and entities."
+_PLAIN = "No IHE message needs as much: send the message itself."
 _XINCLUDE = b"http://www.w3.org/2001/XInclude"
 _DELETE = bytes(set(range(256)) - set(b"<="))
 
@@ -58,9 +65,9 @@ def parse(
 ) -> etree._Element:
     """The root element of `data`.
 
-    `what` names the bytes in error messages; `charset` is the charset parameter of the HTTP or MIME Content-Type; tolerated oddities are
-    appended to `notes`. Comments stay in the tree, CDATA sections become text. Raises ParseError with one of RULES.
-    Source: SOAP 1.2 part 1: 5 (no DTD, no processing instruction); XML 1.0.
+    `what` names the bytes in error messages; `charset` is the charset parameter of the HTTP or MIME Content-Type;
+    tolerated oddities are appended to `notes`. Comments stay in the tree, CDATA sections become text. Raises ParseError
+    with one of RULES. Source: SOAP 1.2 part 1: 5 (no DTD, no processing instruction); XML 1.0.
     """
     if len(data) > limits.max_bytes:
         raise _too_many_bytes(what, len(data), limits)
@@ -74,7 +81,7 @@ def parse(
     try:
         root = etree.fromstring(data, _parser(forced=text.forced, huge=len(data) > _HUGE_TEXT))
     except etree.XMLSyntaxError as error:
-        raise _not_well_formed(error, what) from None
+        raise _not_well_formed(error, what, limits) from None
     _check_tree(root, data, text.root_search, limits, what)
     return root
 
@@ -82,7 +89,8 @@ def parse(
 class FeedParser:
     """Takes a message in chunks as they arrive, bounded by `limits.max_bytes`, and parses it on `close`.
 
-    The chunks are kept and parsed in one go: feeding lxml piecewise is slower, and the checks that protect the tree read the bytes first.
+    The chunks are kept and parsed in one go: feeding lxml piecewise is slower, and the checks that protect the tree read
+    the bytes first.
     """
 
     def __init__(
@@ -141,8 +149,7 @@ def _refuse_doctype(data: bytes, start: int, what: str) -> None:
     position = found.end() if found else start
     if data.startswith(b"<!DOCTYPE", position):
         line, column = _place(data, position)
-        raise ParseError("XML-003", f"The {what} carries a DOCTYPE", line=line, column=column,
-                         remedy="Remove it: SOAP 1.2 forbids document type declarations and entities.")
+        raise ParseError("XML-003", f"The {what} carries a DOCTYPE", line=line, column=column, remedy=_NO_DOCTYPE)
     if data.startswith(b"<?", position):
         line, column = _place(data, position)
         raise _instruction(what, line, column)
@@ -153,8 +160,8 @@ def _refuse_floods(data: bytes, limits: Limits, what: str) -> None:
     brackets = data.count(b"<")
     opened = brackets - data.count(b"</")
     if opened > limits.max_elements:
-        raise ParseError("XML-009", f"The {what} has about {opened} elements, the limit is {limits.max_elements}",
-                         remedy="Split the submission, or raise the limit in the settings.")
+        message = f"The {what} has about {opened} elements, the limit is {limits.max_elements}"
+        raise ParseError("XML-009", message, remedy="Split the submission, or raise the limit in the settings.")
     if brackets > _WALKED and b"=" * (limits.max_attributes + 1) not in data.translate(None, _DELETE):
         return
     start = data.find(b"<")
@@ -184,53 +191,62 @@ def _suspicion(limits: Limits) -> etree.XPath:
 
 def _check_tree(root: etree._Element, data: bytes, root_search: int, limits: Limits, what: str) -> None:
     if root.getroottree().docinfo.internalDTD is not None:
-        raise ParseError("XML-003", f"The {what} carries a DOCTYPE", remedy="Remove it: SOAP 1.2 forbids document type declarations.")
+        raise ParseError("XML-003", f"The {what} carries a DOCTYPE", remedy=_NO_DOCTYPE)
     if data.find(b"?", root_search) >= 0:
-        for instruction in _INSTRUCTIONS(root):
-            raise _instruction(what, instruction.sourceline or 0, 1)
+        for instruction in cast(list[etree._Element], _INSTRUCTIONS(root)):
+            raise _instruction(what, _line(instruction), 1)
     if _suspicion(limits)(root):
         _name_the_fault(root, limits, what)
     if _XINCLUDE in data:
         for element in root.iter(f"{{{_XINCLUDE.decode()}}}*"):
-            raise ParseError("XML-011", f"The {what} asks for an XInclude", line=element.sourceline or 0, column=1,
-                             remedy="Send the text itself: nothing is fetched on a message's say-so.")
+            remedy = "Send the text itself: nothing is fetched on a message's say-so."
+            raise ParseError("XML-011", f"The {what} asks for an XInclude", line=_line(element), column=1, remedy=remedy)
 
 
 def _name_the_fault(root: etree._Element, limits: Limits, what: str) -> None:
     """The tree breaks a limit: finds which and where, and raises."""
     for element in root.iterfind("." + "/*" * limits.max_depth):
-        raise ParseError("XML-008", f"The elements of the {what} are nested deeper than {limits.max_depth} levels",
-                         line=element.sourceline or 0, column=1, remedy="No IHE message nests so deep: send the message itself.")
+        raise _too_deep(what, _line(element), 1, limits)
     for element in root.iter("*"):
         if len(element.attrib) > limits.max_attributes:
-            raise _too_many_attributes(what, element.sourceline or 0, 1, limits)
+            raise _too_many_attributes(what, _line(element), 1, limits)
 
 
 def _too_many_bytes(what: str, size: int, limits: Limits) -> ParseError:
-    return ParseError("XML-007", f"The {what} has {size} bytes or more, the limit is {limits.max_bytes}",
-                      remedy="Send documents as MTOM parts and not inline, split the submission, or raise the limit in the settings.")
+    remedy = "Send documents as MTOM parts and not inline, split the submission, or raise the limit in the settings."
+    return ParseError("XML-007", f"The {what} has {size} bytes or more, the limit is {limits.max_bytes}", remedy=remedy)
+
+
+def _too_deep(what: str, line: int, column: int, limits: Limits) -> ParseError:
+    message = f"The elements of the {what} are nested deeper than {limits.max_depth} levels"
+    return ParseError("XML-008", message, line=line, column=column, remedy=_PLAIN)
 
 
 def _too_many_attributes(what: str, line: int, column: int, limits: Limits) -> ParseError:
-    return ParseError("XML-010", f"An element of the {what} has more than {limits.max_attributes} attributes", line=line, column=column,
-                      remedy="No IHE message needs as many: send the message itself.")
+    message = f"An element of the {what} has more than {limits.max_attributes} attributes"
+    return ParseError("XML-010", message, line=line, column=column, remedy=_PLAIN)
 
 
 def _instruction(what: str, line: int, column: int) -> ParseError:
-    return ParseError("XML-004", f"The {what} carries a processing instruction", line=line, column=column,
-                      remedy="Remove it: SOAP 1.2 forbids processing instructions.")
+    remedy = "Remove it: SOAP 1.2 forbids processing instructions."
+    return ParseError("XML-004", f"The {what} carries a processing instruction", line=line, column=column, remedy=remedy)
 
 
-def _not_well_formed(error: etree.XMLSyntaxError, what: str) -> ParseError:
+def _not_well_formed(error: etree.XMLSyntaxError, what: str, limits: Limits) -> ParseError:
     line, column = error.position
     reason = re.sub(r", line \d+, column \d+.*$", "", error.msg or "syntax error", flags=re.DOTALL)
     if "Excessive depth" in reason:
-        return ParseError("XML-008", f"The elements of the {what} are nested too deep: {reason}", line=line, column=column,
-                          remedy="No IHE message nests so deep: send the message itself.")
-    return ParseError("XML-001", f"The {what} is not well-formed XML: {reason}", line=line, column=column,
-                      remedy="Check the message with any XML parser before it is sent.")
+        return _too_deep(what, line, column, limits)
+    remedy = "Check the message with any XML parser before it is sent."
+    message = f"The {what} is not well-formed XML: {reason}"
+    return ParseError("XML-001", message, line=line, column=column, remedy=remedy)
+
+
+def _line(element: etree._Element) -> int:
+    return cast(int, element.sourceline) or 0
 
 
 def _place(data: bytes, position: int) -> tuple[int, int]:
+    """Line and column of a byte, both from 1; counted behind a byte order mark or blank lines that were dropped."""
     line = data.count(b"\n", 0, position) + 1
-    return line, position - (data.rfind(b"\n", 0, position) + 1) + 1
+    return line, position - data.rfind(b"\n", 0, position)

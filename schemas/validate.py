@@ -1,0 +1,293 @@
+"""Validation of a message body against our XSDs, with findings a person can act on.
+
+The schemas are compiled once in each thread (about 2 ms) and never fetch anything: an `xs:import` resolves inside `xsd/` or fails. What is
+validated is the child of the SOAP Body, in the tree the parser built.
+
+Two deliberate leniencies, listed in `docs/schema-differences.md`: an `xop:Include` may stand where the schema wants base64, and with
+`lenient` a missing `id` is not reported where no one ever refers to it (Classification, ExternalIdentifier, Association).
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lxml import etree
+
+from schemas.namespaces import LCM, PREFIXES, QUERY, RIM, RMD, RS, XDS, XML, XOP, XSI, q
+
+__all__ = ["ROOTS", "XSD_FOLDER", "SchemaFinding", "validate"]
+
+XSD_FOLDER = Path(__file__).parent / "xsd"
+
+#: The bodies that are validated: local name -> the element's full name.
+ROOTS: dict[str, str] = {
+    "SubmitObjectsRequest": q(LCM, "SubmitObjectsRequest"),
+    "RemoveObjectsRequest": q(LCM, "RemoveObjectsRequest"),
+    "AdhocQueryRequest": q(QUERY, "AdhocQueryRequest"),
+    "AdhocQueryResponse": q(QUERY, "AdhocQueryResponse"),
+    "RegistryResponse": q(RS, "RegistryResponse"),
+    "ProvideAndRegisterDocumentSetRequest": q(XDS, "ProvideAndRegisterDocumentSetRequest"),
+    "RetrieveDocumentSetRequest": q(XDS, "RetrieveDocumentSetRequest"),
+    "RetrieveDocumentSetResponse": q(XDS, "RetrieveDocumentSetResponse"),
+    "RemoveDocumentsRequest": q(RMD, "RemoveDocumentsRequest"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaFinding:
+    """One place where a body breaks the schema.
+
+    `line` counts from 1 in the message as received (0: unknown); `path` leads from the body element to the place
+    (`SubmitObjectsRequest/RegistryObjectList/ExtrinsicObject[2]/Slot[1]`); `element` is the name with the prefix used throughout this
+    project (`rim:Slot`); `message` says what was found and what is allowed; `type` is libxml2's name of the broken constraint.
+    """
+
+    line: int
+    path: str
+    element: str
+    message: str
+    type: str
+
+
+def validate(element: etree._Element, root: str, *, lenient: bool = False) -> list[SchemaFinding]:
+    """Every finding in `element`, which should be the body named `root` (a key of ROOTS); an empty list means valid.
+
+    `lenient` leaves out missing ids of Classification, ExternalIdentifier and Association. An `xop:Include` inside an xds:Document
+    stands for valid base64. Raises KeyError for an unknown `root`.
+    """
+    expected = ROOTS[root]
+    if element.tag != expected:
+        message = f"The body is {_pretty(str(element.tag))}, expected is {_pretty(expected)}"
+        return [SchemaFinding(_line(element), _local(element), _pretty(str(element.tag)), message, "BODY")]
+    schema = _schema()
+    with _without_includes(element):
+        if schema.validate(element):
+            return []
+        return _findings(element, schema.error_log, lenient)
+
+
+# ---- the compiled schema ----
+
+
+class _Local(threading.local):
+    schema: etree.XMLSchema | None = None
+
+
+_local_schema = _Local()
+
+
+class _OwnFolder(etree.Resolver):
+    """Lets a schema import its neighbours and nothing else."""
+
+    def resolve(self, system_url: str, public_id: str | None, context: Any) -> Any:
+        path = Path(system_url.removeprefix("file://"))
+        if path.parent.resolve() != XSD_FOLDER.resolve():
+            raise etree.XMLSchemaParseError(f"A schema may not import {system_url!r}: it is outside {XSD_FOLDER.name}/")
+        return self.resolve_filename(str(path), context)
+
+
+def _schema() -> etree.XMLSchema:
+    """The schema of this thread: lxml keeps the error log on the object, so one must not be shared between threads."""
+    schema = _local_schema.schema
+    if schema is None:
+        parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
+        parser.resolvers.add(_OwnFolder())
+        schema = etree.XMLSchema(etree.parse(str(XSD_FOLDER / "bodies.xsd"), parser))
+        _local_schema.schema = schema
+    return schema
+
+
+# ---- xop:Include ----
+
+_DOCUMENT = q(XDS, "Document")
+_RESPONSE = q(XDS, "DocumentResponse")
+_INCLUDE = q(XOP, "Include")
+
+
+@contextmanager
+def _without_includes(element: etree._Element) -> Iterator[None]:
+    """Takes the Include out of every Document while the schema looks, and puts it back: an empty Document is valid base64.
+
+    Only a Document whose whole content is one Include is touched; text beside it, or a second one, is left for the schema to find.
+    """
+    taken: list[tuple[etree._Element, etree._Element, str | None]] = []
+    for document in _documents(element):
+        if len(document) == 1 and document[0].tag == _INCLUDE and not _text_beside(document):
+            include = document[0]
+            taken.append((document, include, document.text))
+            document.remove(include)
+    try:
+        yield
+    finally:
+        for document, include, text in taken:
+            document.append(include)
+            document.text = text
+
+
+def _documents(element: etree._Element) -> Iterator[etree._Element]:
+    if element.tag == ROOTS["ProvideAndRegisterDocumentSetRequest"]:
+        yield from element.iterchildren(_DOCUMENT)
+    elif element.tag == ROOTS["RetrieveDocumentSetResponse"]:
+        for response in element.iterchildren(_RESPONSE):
+            yield from response.iterchildren(_DOCUMENT)
+
+
+def _text_beside(document: etree._Element) -> bool:
+    return bool((document.text or "").strip() or (document[0].tail or "").strip())
+
+
+# ---- findings ----
+
+_UNREFERENCED = {q(RIM, "Classification"), q(RIM, "ExternalIdentifier"), q(RIM, "Association")}
+_MISSING_ID = "The attribute 'id' is required but missing."
+_HEAD = re.compile(r"Element '(?P<element>[^']*)'(?:, attribute '(?P<attribute>[^']*)')?: (?P<text>.*)", re.DOTALL)
+_NAME = re.compile(r"\{([^{}]*)\}([\w.\-]+)")
+_STEP = re.compile(r"(?:(?P<prefix>[^:\[\]]+):)?(?P<name>[^:\[\]]+)(?:\[(?P<index>\d+)\])?")
+_LENGTH = re.compile(r"has a length of '(\d+)'; this (?:exceeds the allowed maximum|underruns the allowed minimum) length of '(\d+)'")
+_INVALID = re.compile(r"'(?P<value>.*)' is not a valid value of the (?:local )?(?:atomic|union|list) type(?: '(?P<type>[^']*)')?", re.DOTALL)
+_EXPECTED = re.compile(r"Expected is (?:one of )?\( (?P<names>.*) \)", re.DOTALL)
+#: A value is quoted in a finding up to this many characters.
+_QUOTED = 80
+#: What each simple type wants, in words.
+_TYPES = {
+    "xs:boolean": "true, false, 1 or 0",
+    "xs:integer": "a whole number",
+    "xs:base64Binary": "base64",
+    "xs:dateTime": "a dateTime such as 2025-03-01T12:00:00Z",
+    "xs:duration": "a duration such as P1D",
+    "xs:anyURI": "a URI",
+    "rim:referenceURI": "a URI",
+    "query:ReturnType": "LeafClass or ObjectRef (RegistryObject and LeafClassWithRepositoryItem are known to the schema)",
+}
+_XSI_NAMES = {"xs": "http://www.w3.org/2001/XMLSchema", "xsi": XSI, "xml": XML}
+_BY_URI = {uri: prefix for prefix, uri in {**PREFIXES, **_XSI_NAMES}.items()}
+
+
+def _findings(root: etree._Element, log: Any, lenient: bool) -> list[SchemaFinding]:
+    """libxml2's entries as findings: leniencies left out, the second entry about one attribute or text dropped."""
+    findings: list[SchemaFinding] = []
+    seen: set[tuple[str, str | None, str]] = set()
+    for entry in log:
+        head = _HEAD.match(entry.message)
+        if head is None:
+            findings.append(SchemaFinding(entry.line, _local(root), _pretty(str(root.tag)), entry.message, entry.type_name))
+            continue
+        if lenient and head["element"] in _UNREFERENCED and head["text"].startswith(_MISSING_ID):
+            continue
+        place = _walk(root, entry.path or "")
+        path = _readable(root, place) if place is not None else entry.path or ""
+        key = (path, head["attribute"], "value" if "_VALID" in entry.type_name else entry.type_name + head["text"])
+        if key in seen:
+            continue
+        seen.add(key)
+        line = entry.line or (_line(place) if place is not None else 0)
+        findings.append(SchemaFinding(line, path, _pretty(head["element"]), _message(head, place, entry.type_name), entry.type_name))
+    return findings
+
+
+def _message(head: re.Match[str], place: etree._Element | None, type_name: str) -> str:
+    """One sentence: the element, what was found, what is allowed."""
+    element, attribute, text = _pretty(head["element"]), head["attribute"], head["text"].strip()
+    subject = f"{element}/@{_pretty(attribute)}" if attribute else element
+    if type_name == "SCHEMAV_ELEMENT_CONTENT":
+        return _content_message(element, text, place)
+    if type_name == "SCHEMAV_CVC_COMPLEX_TYPE_4":
+        return f"{element} has no attribute {_quoted_name(text)}, which is required"
+    if type_name == "SCHEMAV_CVC_COMPLEX_TYPE_3_2_1":
+        return f"{element} carries the attribute {_pretty(attribute or '')}, which is not allowed there"
+    if type_name == "SCHEMAV_CVC_COMPLEX_TYPE_2_3":
+        return f"{element} contains text; only elements are allowed there"
+    if type_name in {"SCHEMAV_CVC_TYPE_3_1_2", "SCHEMAV_CVC_COMPLEX_TYPE_2_2"}:
+        return f"{element} contains elements; only text is allowed there"
+    length = _LENGTH.search(text)
+    if length:
+        return f"{subject} has {length[1]} characters, allowed are at most {length[2]}: {_value(place, attribute)}"
+    if type_name == "SCHEMAV_CVC_ENUMERATION_VALID":
+        allowed = re.search(r"set \{(.*)\}", text)
+        return f"{subject} is {_value(place, attribute)}, allowed are {allowed[1] if allowed else 'other values'}"
+    invalid = _INVALID.search(text)
+    if invalid:
+        kind = _pretty(invalid["type"] or "")
+        return f"{subject} is {_value(place, attribute)}, allowed is {_TYPES.get(kind, kind or 'another value')}"
+    return f"{subject}: {_pretty(text)}"
+
+
+def _content_message(element: str, text: str, place: etree._Element | None) -> str:
+    expected = _EXPECTED.search(text)
+    names = _pretty(expected["names"]).replace(" ", "").split(",") if expected else []
+    allowed = names[0] if len(names) == 1 else "one of " + ", ".join(names)
+    if text.startswith("Missing child"):
+        return f"{element} ends too early: expected is {allowed}" if names else f"{element} ends too early"
+    parent = place.getparent() if place is not None else None
+    inside = f" in {_pretty(str(parent.tag))}" if parent is not None else ""
+    return f"{element} is not allowed here{inside}: expected is {allowed if names else 'its end'}"
+
+
+def _value(place: etree._Element | None, attribute: str | None) -> str:
+    if place is None:
+        return "a value"
+    value = place.get(attribute) if attribute else place.text
+    value = value or ""
+    return repr(value if len(value) <= _QUOTED else value[:_QUOTED] + "...")
+
+
+def _walk(root: etree._Element, path: str) -> etree._Element | None:
+    """The element libxml2's `path` names; it starts at `root`, whatever stands above."""
+    element = root
+    for step in path.split("/")[2:]:
+        match = _STEP.fullmatch(step)
+        if match is None:
+            return None
+        children = [child for child in element.iterchildren("*") if match["name"] == "*" or _is(child, match)]
+        index = int(match["index"] or 1) - 1
+        if index >= len(children):
+            return None
+        element = children[index]
+    return element
+
+
+def _is(child: etree._Element, step: re.Match[str]) -> bool:
+    return child.prefix == step["prefix"] and _local(child) == step["name"]
+
+
+def _readable(root: etree._Element, place: etree._Element) -> str:
+    """Local names from the body element down; an index where several siblings share the name."""
+    steps: list[str] = []
+    element: etree._Element | None = place
+    while element is not None and element is not root:
+        alike = sum(1 for _ in element.itersiblings(str(element.tag), preceding=True))
+        several = alike or next(element.itersiblings(str(element.tag)), None) is not None
+        steps.append(f"{_local(element)}[{alike + 1}]" if several else _local(element))
+        element = element.getparent()
+    steps.append(_local(root))
+    return "/".join(reversed(steps))
+
+
+def _pretty(text: str) -> str:
+    """`{namespace}Name` as `prefix:Name`, everywhere in `text`."""
+
+    def short(match: re.Match[str]) -> str:
+        prefix = _BY_URI.get(match[1])
+        return f"{prefix}:{match[2]}" if prefix else match[0]
+
+    return _NAME.sub(short, text)
+
+
+def _quoted_name(text: str) -> str:
+    match = re.search(r"'([^']*)'", text)
+    return _pretty(match[1]) if match else ""
+
+
+def _local(element: etree._Element) -> str:
+    return str(element.tag).rpartition("}")[2]
+
+
+def _line(element: etree._Element) -> int:
+    line: Any = element.sourceline
+    return int(line or 0)
