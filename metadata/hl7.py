@@ -242,8 +242,9 @@ def parse_xcn(text: str) -> XCN:
     checked(text, problem_with_xcn, XCN_REMEDY)
     components = text.split("^")
     family = unescape(_component(components, 2).partition("&")[0])
-    names = [unescape(_component(components, n)) for n in range(3, 8)]
-    return XCN(unescape(components[0]), family, *names, _authority(_component(components, 9)))
+    given, middle, suffix, prefix, degree = (unescape(_component(components, n)) for n in range(3, 8))
+    authority = _authority(_component(components, 9))
+    return XCN(unescape(components[0]), family, given, middle, suffix, prefix, degree, authority)
 
 
 # ----------------------------------------------------------------------------------------------------------------- XON
