@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from metadata.attributes import OF_KIND, Attribute, Carrier, Optionality, Sender
+from metadata.datatypes import TYPES
 from metadata.model import DocumentEntry, Folder, SubmissionSet
 from metadata.rules.declare import Family
 from metadata.rules.limited import is_accepted
 from metadata.rules.rule import Context, Fault, Rule
-from metadata.rules.values import PROBLEMS, REMEDIES
 from metadata.vocabulary import ObjectKind, Transaction
 
 #: Whose column of Table 4.3.1-3 a transaction follows.
@@ -139,8 +139,8 @@ class AttributeRules:
         )
 
     def _form(self, attribute: Attribute) -> tuple[Rule | None, Problem | None]:
-        problem = PROBLEMS.get(attribute.type)
-        remedy = REMEDIES.get(attribute.type, "")
+        grammar = TYPES.get(attribute.type)
+        problem, remedy = (grammar.problem, grammar.remedy) if grammar else (None, "")
         statement = f"{attribute.name} of a {attribute.kind.value} is a well-formed {attribute.type.value}."
         if attribute.name == "title":
             most = _TITLE_LENGTH[attribute.kind]
@@ -222,5 +222,3 @@ def _at_most(length: int) -> Problem:
         return f"the title has {len(text)} characters, {length} are allowed" if len(text) > length else None
 
     return problem
-
-

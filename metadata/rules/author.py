@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from metadata.attributes import AUTHOR_SLOTS
+from metadata.datatypes import TYPES
 from metadata.model import Classification, DocumentEntry, SubmissionSet
 from metadata.rules.declare import Family
 from metadata.rules.rule import Context, Fault, Rule
-from metadata.rules.values import REMEDIES, problem_with
 from metadata.schemes import DE_AUTHOR, SS_AUTHOR
 from metadata.vocabulary import Severity
 
@@ -50,11 +50,11 @@ FORMS: dict[str, Rule] = {
         f"AU-{number}",
         _SECTION,
         f"Each {name} is a well-formed {data_type.value}.",
-        remedy=REMEDIES[data_type],
+        remedy=TYPES[data_type].remedy,
     )
     for number, (name, (data_type, _)) in enumerate(AUTHOR_SLOTS.items(), start=101)
 }
-_TYPES = {name: data_type for name, (data_type, _) in AUTHOR_SLOTS.items()}
+_PROBLEMS = {name: TYPES[data_type].problem for name, (data_type, _) in AUTHOR_SLOTS.items()}
 
 
 @FAMILY.scan
@@ -67,14 +67,14 @@ def walk(context: Context, entity: SubmissionSet | DocumentEntry) -> Iterator[tu
 
 def _author(item: Classification) -> Iterator[tuple[Rule, Fault]]:
     if item.nodeRepresentation != "":
-        problem = "is missing" if item.nodeRepresentation is None else "is not empty"
-        yield NODE_EMPTY, Fault(f"the nodeRepresentation {problem}", "author", item.nodeRepresentation or "", line=item.line)
+        state = "is missing" if item.nodeRepresentation is None else "is not empty"
+        yield NODE_EMPTY, Fault(f"the nodeRepresentation {state}", "author", item.nodeRepresentation or "", line=item.line)
     filled = False
     persons = 0
     for slot in item.slots:
         name = slot.name
-        data_type = _TYPES.get(name)
-        if data_type is None:
+        problem = _PROBLEMS.get(name)
+        if problem is None:
             if name:
                 yield SLOT_KNOWN, Fault(f"an author has no slot {name}", "author", name, line=slot.line)
             continue
@@ -82,7 +82,7 @@ def _author(item: Classification) -> Iterator[tuple[Rule, Fault]]:
             persons += len(slot.values)
         filled = filled or (name in _ONE_OF and bool(slot.values))
         for value in slot.values:
-            wrong = problem_with(data_type, value)
+            wrong = problem(value)
             if wrong:
                 yield FORMS[name], Fault(wrong, name, value, line=slot.line)
     if persons > 1:

@@ -228,7 +228,8 @@ def _unusual(item: Classification, kind: ObjectKind) -> Iterator[tuple[Rule, Fau
 def _foreign(scheme: str, element: str, kind: ObjectKind, line: int | None) -> tuple[Rule, Fault]:
     meant = _KNOWN.get(scheme)
     if meant is None:
-        return SCHEME_UNKNOWN, Fault(f"the scheme of the {element} is not defined: the element has no meaning", element, scheme, line=line)
+        message = f"the scheme of the {element} is not defined: the element has no meaning"
+        return SCHEME_UNKNOWN, Fault(message, element, scheme, line=line)
     own = next((k for k, a in {**_SCHEMES[kind], **_IDENTIFIERS[kind]}.items() if a.name == meant.name), "")
     remedy = f"Use {own} for {meant.name} of a {kind.value}." if own else f"A {kind.value} has no {meant.name}: leave it out."
     message = f"the scheme of the {element} is that of {meant.name} of a {meant.kind.value}, not of a {kind.value}"

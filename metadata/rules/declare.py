@@ -46,6 +46,13 @@ def subjects(context: Context, of: type) -> Iterable[Submission | Entity]:
     return submission.associations
 
 
+def identified(submission: Submission) -> Iterator[SubmissionSet | DocumentEntry | Folder]:
+    """The objects that have a uniqueId and a patientId of their own: all but Associations."""
+    yield from submission.submissionSets
+    yield from submission.documentEntries
+    yield from submission.folders
+
+
 def name_of(subject: Submission | Entity) -> str:
     """The id by which a finding names its object; a Submission is named by nothing."""
     return "" if isinstance(subject, Submission) else subject.entryUUID
@@ -71,7 +78,7 @@ def rule(
                 for fault in judge(context, subject):  # type: ignore[arg-type]  # `subjects` answers objects of `of`
                     yield row.finding(fault, context.actor, name_of(subject))
 
-        row = Rule(
+        row: Rule = Rule(
             id,
             section,
             (judge.__doc__ or "").strip().partition("\n")[0],

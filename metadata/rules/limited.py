@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from metadata.model import DocumentEntry, Folder, Submission, SubmissionSet
-from metadata.rules.declare import rule
+from metadata.rules.declare import identified, rule
 from metadata.rules.rule import Context, Fault
 
 #: Put into `Context.options` by a domain that accepts limited metadata (XDR Recipient, Accepts Limited Metadata Option).
@@ -20,7 +20,7 @@ def is_accepted(context: Context) -> bool:
 
 
 def _marked(submission: Submission) -> Iterator[SubmissionSet | DocumentEntry | Folder]:
-    for entity in (*submission.submissionSets, *submission.documentEntries, *submission.folders):
+    for entity in identified(submission):
         if entity.limitedMetadata:
             yield entity
 
@@ -40,7 +40,7 @@ def limited_metadata_throughout(context: Context, submission: Submission) -> Ite
     """Where one object is marked as limited metadata, the SubmissionSet, all DocumentEntries and all Folders are."""
     if not is_accepted(context) or next(_marked(submission), None) is None:
         return
-    for entity in (*submission.submissionSets, *submission.documentEntries, *submission.folders):
+    for entity in identified(submission):
         if not entity.limitedMetadata:
             message = f"the {entity.kind.value} is not marked as limited metadata, another object of the submission is"
             yield Fault(message, "limitedMetadata", object=entity.entryUUID, line=entity.raw.line)

@@ -167,6 +167,13 @@ class Context:
             members.setdefault(entity.entryUUID, entity)
         object.__setattr__(self, "members", members)
 
+    @property
+    def registry(self) -> Facts:
+        """`facts`, for a rule that needs them; ValueError where it is applied without."""
+        if self.facts is None:
+            raise ValueError("this rule asks the registry's state: give Context.facts")
+        return self.facts
+
 
 Check = Callable[[Context], Iterable[Finding]]
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from metadata import schemes
-from metadata.datatypes import DataType
-from metadata.model import RegistryObject, Submission
-from metadata.rules.declare import rule
+from metadata.datatypes import DataType, problem_with
+from metadata.model import Folder, RegistryObject, Submission, SubmissionSet
+from metadata.rules.declare import identified, rule
 from metadata.rules.rule import Context, Fault
-from metadata.rules.values import problem_with
 from metadata.vocabulary import Actor, AssociationType, ErrorCode
 
 _MARKERS = (schemes.SUBMISSION_SET_NODE, schemes.FOLDER_NODE)
@@ -46,7 +45,7 @@ def packages_are_marked(context: Context, submission: Submission) -> Iterator[Fa
             )
 
 
-@rule("SUB-003", "ITI TF-3: 4.2.1.4", Submission, remedy="Leave the element out; ebRIM features beyond these have no meaning here.")
+@rule("SUB-003", "ITI TF-3: 4.2.1.4", Submission, remedy="Leave the element out: it has no meaning here.")
 def known_elements(context: Context, submission: Submission) -> Iterator[Fault]:
     """A RegistryObjectList holds ExtrinsicObject, RegistryPackage, Association and Classification, nothing else."""
     for other in submission.others:
@@ -61,7 +60,8 @@ def one_marker(context: Context, submission: Submission) -> Iterator[Fault]:
     for classification in submission.looseClassifications:
         if classification.classificationNode in _MARKERS:
             loose.setdefault(classification.classifiedObject or "", set()).add(classification.classificationNode)
-    for package in (*submission.submissionSets, *submission.folders):
+    packages: tuple[SubmissionSet | Folder, ...] = (*submission.submissionSets, *submission.folders)
+    for package in packages:
         nodes = {c.classificationNode for c in package.raw.classifications if c.classificationNode in _MARKERS}
         if len(nodes | loose.get(package.entryUUID, set())) > 1:
             yield Fault(
@@ -144,7 +144,7 @@ def _not_a_member(kind: str, id: str, raw: RegistryObject, more: str) -> Fault:
 def unique_ids_unique(context: Context, submission: Submission) -> Iterator[Fault]:
     """No uniqueId is used twice in a submission, whatever the kind of the objects."""
     seen: set[str] = set()
-    for entity in (*submission.submissionSets, *submission.documentEntries, *submission.folders):
+    for entity in identified(submission):
         if entity.uniqueId and entity.uniqueId in seen:
             yield Fault(
                 "another object of this submission has the same uniqueId",

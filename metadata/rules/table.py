@@ -14,11 +14,17 @@ from typing import Any
 
 from metadata.model import Association, DocumentEntry, Folder, Submission, SubmissionSet
 from metadata.rules import (
+    association,
     author,
     carriers,
+    codes,
     document_entry,
     folder,
+    lifecycle,
     limited,
+    patient,
+    reference_id,
+    repository,
     structure,
     submission_set,
 )
@@ -33,7 +39,13 @@ RULES: tuple[Rule, ...] = (
     *document_entry.RULES,
     *folder.RULES,
     *author.RULES,
+    *reference_id.RULES,
     *limited.RULES,
+    *association.RULES,
+    *patient.RULES,
+    *codes.RULES,
+    *lifecycle.RULES,
+    *repository.RULES,
 )
 FAMILIES: tuple[Family, ...] = (
     *carriers.FAMILIES,
@@ -55,28 +67,52 @@ class Policy(Enum):
     OFF = "off"
 
 
+#: Rule id to policy: what a domain changed.
+Policies = Mapping[str, Policy]
+
+
+class _Needs(Enum):
+    """The three rounds in which rules are applied, by what they look at."""
+
+    MESSAGE = "the message alone"
+    DOCUMENTS = "Context.documents"
+    FACTS = "Context.facts"
+
+
 def rule(id: str) -> Rule:
     """The rule with this id; KeyError names an id that does not exist."""
     return _BY_ID[id]
 
 
-def check(context: Context, policies: Mapping[str, Policy] | None = None) -> list[Finding]:
-    """Judge a submission; with `context.facts` the rules that need them are applied as well."""
-    findings = _apply(context, needs_facts=False)
+def check(context: Context, policies: Policies | None = None) -> list[Finding]:
+    """Judge a submission by its message; where `context.documents` or `context.facts` are given, by the rules about them too."""
+    findings = _apply(context, _Needs.MESSAGE)
+    if context.documents is not None:
+        findings += _apply(context, _Needs.DOCUMENTS)
     if context.facts is not None:
-        findings += _apply(context, needs_facts=True)
+        findings += _apply(context, _Needs.FACTS)
     return under(policies, findings) if findings and policies else findings
 
 
-def check_facts(context: Context, policies: Mapping[str, Policy] | None = None) -> list[Finding]:
-    """Judge a submission by the rules that need `context.facts`, and by no other."""
+def check_facts(context: Context, policies: Policies | None = None) -> list[Finding]:
+    """Judge a submission by the rules that need `context.facts`, and by no other. ValueError when there are none."""
     if context.facts is None:
-        raise ValueError("check_facts needs Context.facts")
-    findings = _apply(context, needs_facts=True)
+        raise ValueError("check_facts asks the registry's state: give Context.facts")
+    findings = _apply(context, _Needs.FACTS)
     return under(policies, findings) if findings and policies else findings
 
 
-def under(policies: Mapping[str, Policy] | None, findings: Iterable[Finding]) -> list[Finding]:
+def check_documents(context: Context, policies: Policies | None = None) -> list[Finding]:
+    """Judge what is the repository's own in ITI-41, and nothing else: documents against entries (ITI TF-2: 3.41.4.1.3.2)."""
+    if context.documents is None:
+        raise ValueError("check_documents compares entries with what arrived: give Context.documents")
+    findings = _apply(context, _Needs.DOCUMENTS)
+    for id in repository.NEEDED:
+        findings += _BY_ID[id].check(context)
+    return under(policies, findings) if findings and policies else findings
+
+
+def under(policies: Policies | None, findings: Iterable[Finding]) -> list[Finding]:
     """The findings as the affinity domain wants them: refused, warned of, or dropped."""
     severities = {Policy.REFUSE: Severity.ERROR, Policy.WARN: Severity.WARNING}
     kept = []
@@ -97,43 +133,43 @@ class _Pass:
     scans: tuple[Scan, ...]
 
 
+def _needs(row: Rule) -> _Needs:
+    if row.needs_facts:
+        return _Needs.FACTS
+    return _Needs.DOCUMENTS if row.tags >= repository.DOCUMENTS else _Needs.MESSAGE
+
+
 @cache
-def _passes(transaction: Transaction, needs_facts: bool) -> dict[type, _Pass]:
+def _passes(transaction: Transaction, needs: _Needs) -> dict[type, _Pass]:
     """The applicable rules by class of object: computed once for each transaction."""
-    passes = {}
+    passes: dict[type, _Pass] = {}
     for of in _SUBJECTS:
         judges = tuple(
-            (r, r.judge)
-            for r in RULES
-            if r.of is of and r.judge and r.needs_facts is needs_facts and transaction in r.transactions
+            (row, row.judge)
+            for row in RULES
+            if row.of is of and row.judge and _needs(row) is needs and transaction in row.transactions
         )
-        scans = tuple(f.walk for f in FAMILIES if of in f.of and not needs_facts and _covers(f, transaction))
-        passes[of] = _Pass(judges, scans)
+        scans = tuple(f.walk for f in FAMILIES if of in f.of and any(transaction in row.transactions for row in f.rules))
+        passes[of] = _Pass(judges, scans if needs is _Needs.MESSAGE else ())
     return passes
 
 
-def _covers(family: Family, transaction: Transaction) -> bool:
-    return any(transaction in r.transactions for r in family.rules)
-
-
-def _apply(context: Context, *, needs_facts: bool) -> list[Finding]:
-    passes = _passes(context.transaction, needs_facts)
+def _apply(context: Context, needs: _Needs) -> list[Finding]:
+    passes = _passes(context.transaction, needs)
     submission, actor = context.submission, context.actor
-    findings = [
-        row.finding(fault, actor) for row, judge in passes[Submission].judges for fault in judge(context, submission)
-    ]
+    findings = [row.finding(fault, actor) for row, judge in passes[Submission].judges for fault in judge(context, submission)]
     for of, objects in (
         (SubmissionSet, submission.submissionSets),
         (DocumentEntry, submission.documentEntries),
         (Folder, submission.folders),
         (Association, submission.associations),
     ):
-        to_apply = passes[of]
+        applicable = passes[of]
         for entity in objects:
-            for walk in to_apply.scans:
+            for walk in applicable.scans:
                 for row, fault in walk(context, entity):
                     findings.append(row.finding(fault, actor, entity.entryUUID))
-            for row, judge in to_apply.judges:
+            for row, judge in applicable.judges:
                 for fault in judge(context, entity):
                     findings.append(row.finding(fault, actor, entity.entryUUID))
     return findings
