@@ -44,6 +44,8 @@ _COUNT_IN_BYTES = 256 * 1024
 _WALKED = 10_000
 #: libxml2 refuses text nodes above 10 000 000 characters unless told otherwise.
 _HUGE_TEXT = 9_000_000
+#: libxml2 refuses deeper trees unless told otherwise.
+_DEPTH = 256
 _ROOT = re.compile(rb"[ \t\r\n]*<[A-Za-z_:\x80-\xff]")
 _MISC = re.compile(rb"[ \t\r\n]*(?:<!--.*?-->[ \t\r\n]*)*", re.DOTALL)
 _TAG = re.compile(rb"""<(?:[^"'<>]++|"[^"]*+"|'[^']*+')*+""")
@@ -79,7 +81,7 @@ def parse(
     if len(data) > _COUNT_IN_BYTES or len(data) > 4 * limits.max_elements:
         _refuse_floods(data, limits, what)
     try:
-        root = etree.fromstring(data, _parser(forced=text.forced, huge=len(data) > _HUGE_TEXT))
+        root = etree.fromstring(data, _parser(forced=text.forced, huge=len(data) > _HUGE_TEXT or limits.max_depth >= _DEPTH))
     except etree.XMLSyntaxError as error:
         raise _not_well_formed(error, what, limits) from None
     _check_tree(root, data, text.root_search, limits, what)

@@ -1,10 +1,11 @@
 """Validation of a message body against our XSDs, with findings a person can act on.
 
-The schemas are compiled once in each thread (about 2 ms) and never fetch anything: an `xs:import` resolves inside `xsd/` or fails. What is
-validated is the child of the SOAP Body, in the tree the parser built.
+The schemas are compiled once in each thread (about 2 ms) from the files beside this module. What is validated is the
+child of the SOAP Body, in the tree the parser built; no `xsi:schemaLocation` of a message is followed.
 
-Two deliberate leniencies, listed in `docs/schema-differences.md`: an `xop:Include` may stand where the schema wants base64, and with
-`lenient` a missing `id` is not reported where no one ever refers to it (Classification, ExternalIdentifier, Association).
+Two deliberate leniencies, listed in `docs/schema-differences.md`: an `xop:Include` may stand where the schema wants
+base64, and with `lenient` a missing `id` is not reported where no one ever refers to it (Classification,
+ExternalIdentifier, Association).
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ class SchemaFinding:
     """One place where a body breaks the schema.
 
     `line` counts from 1 in the message as received (0: unknown); `path` leads from the body element to the place
-    (`SubmitObjectsRequest/RegistryObjectList/ExtrinsicObject[2]/Slot[1]`); `element` is the name with the prefix used throughout this
-    project (`rim:Slot`); `message` says what was found and what is allowed; `type` is libxml2's name of the broken constraint.
+    (`SubmitObjectsRequest/RegistryObjectList/ExtrinsicObject[2]/Slot[1]`); `element` is the name with the prefix used
+    throughout this project (`rim:Slot`); `message` says what was found and what is allowed; `type` is libxml2's name of
+    the broken constraint.
     """
 
     line: int
@@ -58,8 +60,8 @@ class SchemaFinding:
 def validate(element: etree._Element, root: str, *, lenient: bool = False) -> list[SchemaFinding]:
     """Every finding in `element`, which should be the body named `root` (a key of ROOTS); an empty list means valid.
 
-    `lenient` leaves out missing ids of Classification, ExternalIdentifier and Association. An `xop:Include` inside an xds:Document
-    stands for valid base64. Raises KeyError for an unknown `root`.
+    `lenient` leaves out missing ids of Classification, ExternalIdentifier and Association. An `xop:Include` inside an
+    xds:Document stands for valid base64. Raises KeyError for an unknown `root`.
     """
     expected = ROOTS[root]
     if element.tag != expected:
@@ -82,22 +84,11 @@ class _Local(threading.local):
 _local_schema = _Local()
 
 
-class _OwnFolder(etree.Resolver):
-    """Lets a schema import its neighbours and nothing else."""
-
-    def resolve(self, system_url: str, public_id: str | None, context: Any) -> Any:
-        path = Path(system_url.removeprefix("file://"))
-        if path.parent.resolve() != XSD_FOLDER.resolve():
-            raise etree.XMLSchemaParseError(f"A schema may not import {system_url!r}: it is outside {XSD_FOLDER.name}/")
-        return self.resolve_filename(str(path), context)
-
-
 def _schema() -> etree.XMLSchema:
     """The schema of this thread: lxml keeps the error log on the object, so one must not be shared between threads."""
     schema = _local_schema.schema
     if schema is None:
         parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
-        parser.resolvers.add(_OwnFolder())
         schema = etree.XMLSchema(etree.parse(str(XSD_FOLDER / "bodies.xsd"), parser))
         _local_schema.schema = schema
     return schema
@@ -114,7 +105,8 @@ _INCLUDE = q(XOP, "Include")
 def _without_includes(element: etree._Element) -> Iterator[None]:
     """Takes the Include out of every Document while the schema looks, and puts it back: an empty Document is valid base64.
 
-    Only a Document whose whole content is one Include is touched; text beside it, or a second one, is left for the schema to find.
+    Only a Document whose whole content is one Include is touched; text beside it, or a second one, is left for the
+    schema to find.
     """
     taken: list[tuple[etree._Element, etree._Element, str | None]] = []
     for document in _documents(element):
@@ -149,8 +141,8 @@ _MISSING_ID = "The attribute 'id' is required but missing."
 _HEAD = re.compile(r"Element '(?P<element>[^']*)'(?:, attribute '(?P<attribute>[^']*)')?: (?P<text>.*)", re.DOTALL)
 _NAME = re.compile(r"\{([^{}]*)\}([\w.\-]+)")
 _STEP = re.compile(r"(?:(?P<prefix>[^:\[\]]+):)?(?P<name>[^:\[\]]+)(?:\[(?P<index>\d+)\])?")
-_LENGTH = re.compile(r"has a length of '(\d+)'; this (?:exceeds the allowed maximum|underruns the allowed minimum) length of '(\d+)'")
-_INVALID = re.compile(r"'(?P<value>.*)' is not a valid value of the (?:local )?(?:atomic|union|list) type(?: '(?P<type>[^']*)')?", re.DOTALL)
+_LENGTH = re.compile(r"has a length of '(\d+)'; this exceeds the allowed maximum length of '(\d+)'")
+_INVALID = re.compile(r"is not a valid value of the (?:local )?(?:atomic|union|list) type(?: '(?P<type>[^']*)')?")
 _EXPECTED = re.compile(r"Expected is (?:one of )?\( (?P<names>.*) \)", re.DOTALL)
 #: A value is quoted in a finding up to this many characters.
 _QUOTED = 80
@@ -187,7 +179,8 @@ def _findings(root: etree._Element, log: Any, lenient: bool) -> list[SchemaFindi
             continue
         seen.add(key)
         line = entry.line or (_line(place) if place is not None else 0)
-        findings.append(SchemaFinding(line, path, _pretty(head["element"]), _message(head, place, entry.type_name), entry.type_name))
+        message = _message(head, place, entry.type_name)
+        findings.append(SchemaFinding(line, path, _pretty(head["element"]), message, entry.type_name))
     return findings
 
 

@@ -1,0 +1,58 @@
+"""Our service descriptions and schemas as a server hands them out: `?wsdl` and `?xsd=rim.xsd`.
+
+The files under `wsdl/` and `xsd/` refer to one another by relative location, so that a tool can load them from disk.
+Served, every location is the absolute URL of the endpoint with `?xsd=` behind it, and `soap12:address` is the endpoint
+itself.
+Source: ITI TF-2: V.3.2.1.1 (names), WSDL 1.1 binding for SOAP 1.2.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from urllib.parse import quote
+
+from lxml import etree
+
+from schemas.namespaces import WSDL_SOAP12, XSD, q
+from schemas.validate import XSD_FOLDER
+
+__all__ = ["SERVED_XSD", "WSDL_FOLDER", "WSDL_NAMES", "wsdl", "xsd"]
+
+WSDL_FOLDER = Path(__file__).parent / "wsdl"
+
+#: The actors that have a description.
+WSDL_NAMES = ("DocumentRegistry", "DocumentRepository")
+#: The schemas that are served; no other file name is ever opened for a request.
+SERVED_XSD = ("xml.xsd", "rim.xsd", "rs.xsd", "lcm.xsd", "query.xsd", "xds.xsd", "rmd.xsd")
+
+
+def wsdl(name: str, base_url: str) -> bytes:
+    """The description of actor `name` (one of WSDL_NAMES) for the endpoint at `base_url`. Raises KeyError for another name.
+
+    `base_url` is absolute and without a query: `https://xds.example.org/xds/registry`.
+    """
+    if name not in WSDL_NAMES:
+        raise KeyError(f"There is no WSDL {name!r}; there are {', '.join(WSDL_NAMES)}")
+    root = _load(WSDL_FOLDER / f"{name}.wsdl")
+    for address in root.iter(q(WSDL_SOAP12, "address")):
+        address.set("location", base_url)
+    return _located(root, base_url)
+
+
+def xsd(name: str, base_url: str) -> bytes:
+    """The schema `name` (one of SERVED_XSD) with its imports pointing back to `base_url`. Raises KeyError for another name."""
+    if name not in SERVED_XSD:
+        raise KeyError(f"There is no schema {name!r}; there are {', '.join(SERVED_XSD)}")
+    return _located(_load(XSD_FOLDER / name), base_url)
+
+
+def _load(path: Path) -> etree._Element:
+    """One of our own files; comments stay behind."""
+    return etree.parse(str(path), etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True)).getroot()
+
+
+def _located(root: etree._Element, base_url: str) -> bytes:
+    for reference in root.iter(q(XSD, "import")):
+        name = PurePosixPath(reference.get("schemaLocation") or "").name
+        reference.set("schemaLocation", f"{base_url}?xsd={quote(name)}")
+    return etree.tostring(root, xml_declaration=True, encoding="UTF-8")
