@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from metadata import schemes
+from metadata.datatypes import canonical_cx
 from metadata.model import DocumentEntry, Folder, Submission, SubmissionSet
 from metadata.rules.rule import Existing
 from metadata.vocabulary import ASSOCIATION_BY_URN, AssociationType, AvailabilityStatus, ObjectKind
@@ -197,7 +198,7 @@ class SqlFacts:
     # ---------------------------------------------------------------------------------------------------------- loading
 
     def _load_patients(self, cxs: Iterable[str | None]) -> None:
-        wanted = [cx for cx in dict.fromkeys(cxs) if cx]
+        wanted = list(dict.fromkeys(canonical_cx(cx) for cx in cxs if cx))
         found = patients.lock(self._connection, wanted)
         unknown = [cx for cx in wanted if cx not in found]
         if unknown and self._open:
@@ -296,12 +297,13 @@ class SqlFacts:
         return row.surviving if row and row.state is PatientState.SUBSUMED else ""
 
     def same_patient(self, a: str, b: str) -> bool:
-        if a == b:
+        if canonical_cx(a) == canonical_cx(b):
             return True
         one, other = self._patient(a), self._patient(b)
         return bool(one and other and one.cluster == other.cluster)
 
     def _patient(self, cx: str) -> Patient | None:
+        cx = canonical_cx(cx)
         if cx not in self.patients:
             self._remember_patients(patients.find(self._connection, [cx]).values())
         return self.patients.get(cx)
@@ -357,6 +359,10 @@ class SqlFacts:
         rows = self._connection.execute(_DEPENDENTS, {"uuids": [b for u in entry_uuids if (b := uuid_bytes(u))]})
         self._know_patients({row[0] for row in rows})
         return [self._existing(Kind.DOCUMENT_ENTRY, row) for row in rows]
+
+    def row_of(self, cx: str | None) -> int:
+        """The patient row of an identifier that the rules have let pass."""
+        return self.patients[canonical_cx(cx or "")].id
 
     def location(self, entry_uuid: str) -> Location:
         """Where a registered object stands; KeyError when it has not been loaded."""

@@ -1,7 +1,7 @@
 """Patient identifiers: which are known, and which stand for the same person (ITI TF-2: 3.42.4.1.3.3.2, 3.8.4.2.4).
 
 A cluster is one person: the row that stands for it (`cluster` = its own id), its aliases, and the ids that were merged into
-it. Merging and adding an alias move rows from cluster to cluster; nothing else in the store changes.
+it. `cx` is always the canonical form, `id^^^&OID&ISO` (`metadata.datatypes.canonical_cx`): callers bring that form. Merging and adding an alias move rows from cluster to cluster; nothing else in the store changes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
+from metadata.datatypes import canonical_cx
 from registry.tables import PatientState, document_entry, folder, patient, submission_set
 from storage.database import Connection, Database, in_list
 from storage.statement import insert_or_ignore
@@ -130,6 +131,7 @@ def announce(connection: Connection, cxs: Iterable[str]) -> None:
 
 def add(database: Database, cx: str) -> bool:
     """`carnet patient add`: True when the identifier is new. The caller has checked its form."""
+    cx = canonical_cx(cx)
 
     def work(connection: Connection) -> bool:
         if find(connection, [cx]):
@@ -155,6 +157,7 @@ _COUNTS = sa.select(_count(document_entry), _count(submission_set), _count(folde
 
 def show(database: Database, cx: str) -> PatientRecord | None:
     """The person behind an identifier; None when nobody has announced it."""
+    cx = canonical_cx(cx)
     with database.snapshot() as connection:
         asked = find(connection, [cx]).get(cx)
         if asked is None:

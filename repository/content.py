@@ -38,6 +38,9 @@ LOG = logging.getLogger("carnet.repository")
 #: Bytes read or written at once: below 64 kB the calls cost, far above it the memory does.
 CHUNK = 256 * 1024
 
+#: Size, inode and time of a file that was read and agreed: what tells whether it is still the same when it is sent.
+Checked = tuple[int, int, int]
+
 _NAME = re.compile(r"[0-9a-f]{64}")
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -80,13 +83,6 @@ class StoredContent:
     modified: float
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """A content that was read to its end and agreed. `identity` tells whether it is still the same file when it is sent."""
-
-    identity: tuple[int, int, int]
-
-
 class ContentStore(Protocol):
     """The door of the large documents: files here (`FileStore`); an object store would stand behind the same door.
 
@@ -102,8 +98,14 @@ class ContentStore(Protocol):
     def keep(self, staged: StagedPart) -> None:
         """Make a received document durable under its SHA-256. Nothing to do when it is kept already."""
 
-    def check(self, sha256: str, size: int) -> Checked:
-        """Read the content to its end. Raises `ContentMismatch`."""
+    def stat(self, sha256: str) -> StoredContent | None:
+        """What is stored under this name, None when nothing is."""
+
+    def check(self, sha256: str, size: int, whole: bool) -> Checked | None:
+        """Is this content there, with this size, and (`whole`) with this hash? Raises `ContentMismatch`.
+
+        What was read whole is told to `chunks`, which then need not hash it again.
+        """
 
     def chunks(self, sha256: str, size: int, checked: Checked | None = None) -> Iterator[bytes]:
         """The content. Unless it was `checked`, its hash is taken on the way and the last chunk is held back until it agrees."""
@@ -251,17 +253,17 @@ class FileStore:
 
     # ------------------------------------------------------------------------------------------------------------ reading
 
-    def check(self, sha256: str, size: int) -> Checked:
+    def check(self, sha256: str, size: int, whole: bool) -> Checked | None:
         """See `ContentStore.check`."""
         with self._open(sha256) as file:
-            if _identity(file)[0] != size or hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+            if _identity(file)[0] != size or (whole and hashlib.file_digest(file, "sha256").hexdigest() != sha256):
                 raise self._mismatch(sha256)
-            return Checked(_identity(file))
+            return _identity(file) if whole else None
 
     def chunks(self, sha256: str, size: int, checked: Checked | None = None) -> Iterator[bytes]:
         """See `ContentStore.chunks`. The file is opened at the first chunk, not before."""
         with self._open(sha256) as file:
-            if _identity(file)[0] != size or (checked is not None and checked.identity != _identity(file)):
+            if _identity(file)[0] != size or (checked is not None and checked != _identity(file)):
                 raise self._mismatch(sha256)
             digest = hashlib.sha256() if checked is None else None
             left = size
@@ -352,8 +354,7 @@ class FileStore:
         return self.blobs / sha256[:2] / sha256[2:4] / sha256
 
 
-def _identity(file: io.FileIO) -> tuple[int, int, int]:
-    """Size, inode and time of an open file: what changes when somebody touches it."""
+def _identity(file: io.FileIO) -> Checked:
     state = os.fstat(file.fileno())
     return state.st_size, state.st_ino, state.st_mtime_ns
 

@@ -7,9 +7,11 @@ what only the store, the index or the configuration can know.
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 
 from metadata.rules.rule import Finding, Refused
 from metadata.vocabulary import ErrorCode
+from storage.errors import CommitUncertain, StorageError
 
 PROVIDE = "ITI TF-2: 3.41.4.1.3"
 RETRIEVE = "ITI TF-2: 3.43.4.2.3"
@@ -26,7 +28,7 @@ class StoreRefusal(Refused):
 def full(message: str) -> Finding:
     """The store has no room, or would fall under its headroom."""
     return Finding(
-        rule="REPO-001",
+        rule="STORE-001",
         code=ErrorCode.XDSRepositoryOutOfResources,
         message=message,
         remedy="Submit again when the operator has made room; nothing of this submission was kept",
@@ -37,7 +39,7 @@ def full(message: str) -> Finding:
 def unwritable(message: str) -> Finding:
     """The store cannot be written: read-only, a broken disk, wrong rights."""
     return Finding(
-        rule="REPO-002",
+        rule="STORE-002",
         code=ErrorCode.XDSRepositoryError,
         message=message,
         remedy="Submit again when the operator has mended the store; nothing of this submission was kept",
@@ -51,10 +53,20 @@ def of_os_error(error: OSError, doing: str) -> StoreRefusal:
     return StoreRefusal([full(reason) if error.errno in _FULL else unwritable(reason)])
 
 
+def of_storage_error(error: StorageError) -> StoreRefusal:
+    """The refusal for a database that cannot take the submission, or does not know whether it has."""
+    if isinstance(error, CommitUncertain):
+        text = "the database broke off while it confirmed the submission, which may have been registered"
+        return StoreRefusal([replace(unwritable(text), remedy="Submit the same submission again: the answer will say if it was")])
+    if any(word in str(error).lower() for word in ("is full", "no space left", "disk full")):
+        return StoreRefusal([full("the database has no room left")])
+    return StoreRefusal([unwritable("the database cannot be written now")])
+
+
 def other_content(unique_id: str, same_size: bool) -> Finding:
     """The uniqueId stands already for other bytes."""
     return Finding(
-        rule="REPO-003",
+        rule="STORE-003",
         code=ErrorCode.XDSNonIdenticalHash if same_size else ErrorCode.XDSNonIdenticalSize,
         message=f"this repository holds another document under this uniqueId, with another {'hash' if same_size else 'size'}",
         remedy="Give the new document a uniqueId of its own, and relate it by RPLC to the one it corrects",
@@ -67,7 +79,7 @@ def other_content(unique_id: str, same_size: bool) -> Finding:
 def damaged(unique_id: str) -> Finding:
     """The stored bytes are not those that were received."""
     return Finding(
-        rule="REPO-004",
+        rule="STORE-004",
         code=ErrorCode.XDSRepositoryError,
         message="the stored bytes of this document no longer agree with their hash, so it is not delivered",
         remedy="The operator has been alarmed; retrieve again after the document was restored",
@@ -80,7 +92,7 @@ def damaged(unique_id: str) -> Finding:
 def unknown_document(unique_id: str) -> Finding:
     """No such document, or none for this caller: one text for both, so that a refusal tells nothing."""
     return Finding(
-        rule="REPO-005",
+        rule="STORE-005",
         code=ErrorCode.XDSDocumentUniqueIdError,
         message="no document with this uniqueId is available from this repository",
         remedy="Take DocumentUniqueId and RepositoryUniqueId together from one DocumentEntry",
@@ -93,7 +105,7 @@ def unknown_document(unique_id: str) -> Finding:
 def unknown_repository(unique_id: str, requested: str, own: str) -> Finding:
     """The request names another repository."""
     return Finding(
-        rule="REPO-006",
+        rule="STORE-006",
         code=ErrorCode.XDSUnknownRepositoryId,
         message=f"this repository is {own}",
         remedy="Send the request to the repository named in DocumentEntry.repositoryUniqueId",
@@ -108,7 +120,7 @@ def unknown_repository(unique_id: str, requested: str, own: str) -> Finding:
 def unknown_community(unique_id: str, requested: str, own: str) -> Finding:
     """The request names another community."""
     return Finding(
-        rule="REPO-007",
+        rule="STORE-007",
         code=ErrorCode.XDSUnknownCommunity,
         message=f"this repository belongs to the community {own}",
         remedy="Send the request to a gateway of the community named, or leave HomeCommunityId out",
@@ -123,7 +135,7 @@ def unknown_community(unique_id: str, requested: str, own: str) -> Finding:
 def too_many(requested: int, limit: int) -> Finding:
     """More documents than one request may ask for."""
     return Finding(
-        rule="REPO-008",
+        rule="STORE-008",
         code=ErrorCode.XDSTooManyResults,
         message=f"{requested} documents were asked for at once; this repository answers at most {limit}",
         remedy="Ask for them in several requests",
@@ -134,7 +146,7 @@ def too_many(requested: int, limit: int) -> Finding:
 def registry_not_available(reason: str) -> Finding:
     """ITI-42 got no answer."""
     return Finding(
-        rule="REPO-009",
+        rule="STORE-009",
         code=ErrorCode.XDSRegistryNotAvailable,
         message=f"the document registry did not answer: {reason}",
         remedy="Submit the same submission again; if it was registered in the meantime, the answer will say so",

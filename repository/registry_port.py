@@ -37,7 +37,7 @@ class Outcome:
 
 
 class RegistryPort(Protocol):
-    """Registers a submission and, in the right order with it, makes its deposit visible. Refusals are outcomes, not exceptions."""
+    """Registers a submission and, in the right order with it, makes its deposit visible. A refusal is an outcome too."""
 
     def register(self, request: Request, deposit: Deposit) -> Outcome: ...
 

@@ -1,0 +1,96 @@
+"""Stored fragments: each object's finished ebRIM element, deflated against a preset dictionary (ITI TF-3: 4.2.1, 4.2.3.1).
+
+The first byte of a packed fragment names its dictionary; the rest is a raw deflate stream. A dictionary lives for ever: a new
+one gets a new number and a new file beside the old ones, because every stored row needs the one it was packed with.
+`dictionary_1.txt` holds the phrases of `metadata.fragments` and of the code systems in use; `benchmarks/` shows what it gains.
+"""
+
+from __future__ import annotations
+
+import zlib
+from functools import cache
+from pathlib import Path
+
+from metadata.fragments import build_fragment
+from metadata.fragments import with_slot_value as _with_slot_value
+from metadata.fragments import with_status as _with_status
+from metadata.model import DocumentEntry, Folder, SubmissionSet
+from metadata.vocabulary import AvailabilityStatus
+from registry.plan import NewAssociation
+
+#: The dictionary that new fragments are packed with.
+CURRENT = 1
+
+_RAW_DEFLATE = -15
+_APPROVED = AvailabilityStatus.APPROVED.urn
+
+
+@cache
+def _dictionary(number: int) -> bytes:
+    return (Path(__file__).parent / f"dictionary_{number}.txt").read_bytes()
+
+
+@cache
+def _compressor() -> zlib._Compress:
+    """An unused compressor, its dictionary digested once; each use copies it."""
+    return zlib.compressobj(6, zlib.DEFLATED, _RAW_DEFLATE, 8, zlib.Z_DEFAULT_STRATEGY, _dictionary(CURRENT))
+
+
+@cache
+def _decompressor(number: int) -> zlib._Decompress:
+    return zlib.decompressobj(_RAW_DEFLATE, _dictionary(number))
+
+
+def pack(fragment: bytes) -> bytes:
+    """The bytes of the column `fragment`."""
+    compressor = _compressor().copy()
+    return b"".join((bytes((CURRENT,)), compressor.compress(fragment), compressor.flush()))
+
+
+def unpack(packed: bytes) -> bytes:
+    """The fragment that `pack` was given. zlib.error or FileNotFoundError when the row is damaged."""
+    return _decompressor(packed[0]).copy().decompress(packed[1:])
+
+
+# ------------------------------------------------------------------------------------------------------------- new objects
+
+
+def entry_fragment(entry: DocumentEntry, uuid: str) -> bytes:
+    """A new DocumentEntry: Approved, first version."""
+    return pack(build_fragment(entry, id=uuid, status=_APPROVED, patient_marker=True))
+
+
+def set_fragment(one: SubmissionSet, uuid: str) -> bytes:
+    """A new SubmissionSet."""
+    return pack(build_fragment(one, id=uuid, status=_APPROVED, patient_marker=True))
+
+
+def folder_fragment(one: Folder, uuid: str, now: str) -> bytes:
+    """A new Folder: its lastUpdateTime is the registry's, whatever was sent (ITI TF-2: 3.42.4.1.3.6)."""
+    slots = {"lastUpdateTime": (now,)}
+    return pack(build_fragment(one, id=uuid, status=_APPROVED, slots=slots, patient_marker=True))
+
+
+def association_fragment(link: NewAssociation) -> bytes | None:
+    """A new Association, or None when its columns say all of it: type, ends, status and SubmissionSetStatus."""
+    sent = link.sent
+    if sent is None:
+        return None
+    raw = sent.raw
+    more = raw.home or raw.name or raw.description or raw.classifications or raw.externalIdentifiers
+    if not more and all(slot.name == "SubmissionSetStatus" for slot in raw.slots):
+        return None
+    return pack(build_fragment(sent, id=link.uuid, status=_APPROVED, source=link.source, target=link.target))
+
+
+# ----------------------------------------------------------------------------------------------------------------- changes
+
+
+def with_status(packed: bytes, status: AvailabilityStatus) -> bytes:
+    """The same object with another availabilityStatus."""
+    return pack(_with_status(unpack(packed), status.urn))
+
+
+def with_last_update_time(packed: bytes, now: str) -> bytes:
+    """The same Folder with another lastUpdateTime."""
+    return pack(_with_slot_value(unpack(packed), "lastUpdateTime", now))

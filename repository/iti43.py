@@ -1,0 +1,174 @@
+"""ITI-43 Retrieve Document Set (ITI TF-2: 3.43.4): each document that can be given, and one error for each that cannot.
+
+A document whose bytes no longer agree with their hash is never delivered. Up to `RepositoryOptions.check_before` bytes it is
+read and checked before the answer begins, and refused with an error of its own. A larger one is checked while it is sent: on a
+mismatch the stream ends with an exception before its last chunk, so that the answer breaks before its closing delimiter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence, Set
+from dataclasses import dataclass
+from typing import Protocol
+
+from metadata.rules.rule import Finding, Refused
+from metadata.vocabulary import ResponseStatus
+from repository import refusals
+from repository.content import ContentMismatch, ContentStore
+from repository.delivery import Delivery
+from repository.index import DocumentIndex, StoredDocument
+from repository.iti41 import RepositoryOptions
+from soap.body.retrieve import DocumentRequest, RetrievedDocument, build_retrieve_response, parse_retrieve_request
+from soap.call import Answer, Attachment, Call, Caller
+from soap.wire import Wire
+from storage.errors import StorageError
+
+_PREFIXES = ("urn:oid:", "urn:uuid:")
+
+
+@dataclass(frozen=True, slots=True)
+class ProducedDocument:
+    """An On-Demand document, made for this request (ITI TF-2: 3.43.4.2.3). `newRepositoryUniqueId` where it was kept as well."""
+
+    newUniqueId: str
+    mimeType: str
+    size: int
+    chunks: Iterable[bytes]
+    newRepositoryUniqueId: str = ""
+
+
+class OnDemandSource(Protocol):
+    """Makes the documents of On-Demand DocumentEntries."""
+
+    def produce(self, unique_id: str, caller: Caller) -> ProducedDocument | None:
+        """The document, None when this uniqueId is no On-Demand entry of ours that the caller may have."""
+
+
+#: Which of these documents the caller may have, as a set of uniqueIds. What is refused is answered like what is unknown.
+MayRetrieve = Callable[[Caller, Sequence[StoredDocument]], Set[str]]
+
+
+def everything(caller: Caller, documents: Sequence[StoredDocument]) -> Set[str]:
+    """The access decision of a repository without access control."""
+    return {d.uniqueId for d in documents}
+
+
+class RetrieveDocumentSet:
+    """The handler of ITI-43. Safe for threads."""
+
+    def __init__(
+        self,
+        store: ContentStore,
+        index: DocumentIndex,
+        options: RepositoryOptions,
+        may_retrieve: MayRetrieve = everything,
+        on_demand: OnDemandSource | None = None,
+    ) -> None:
+        self._store = store
+        self._index = index
+        self._options = options
+        self._may_retrieve = may_retrieve
+        self._on_demand = on_demand
+
+    def __call__(self, call: Call) -> Answer:
+        """Raises `Refused` when the request as a whole cannot be served."""
+        requests = parse_retrieve_request(call.body)
+        if len(requests) > self._options.retrieve_documents:
+            raise Refused([refusals.too_many(len(requests), self._options.retrieve_documents)])
+        try:
+            found, findings = self._answer_each(call, requests)
+        except StorageError as error:
+            raise refusals.of_storage_error(error) from error
+        status = ResponseStatus.SUCCESS
+        if findings:
+            status = ResponseStatus.PARTIAL_SUCCESS if found else ResponseStatus.FAILURE
+        payload = build_retrieve_response(status, findings, found, call.mtom)
+        return Answer(payload, status, findings, [d.attachment for d in found] if call.mtom else ())
+
+    def _answer_each(self, call: Call, requests: Sequence[DocumentRequest]) -> tuple[list[RetrievedDocument], list[Finding]]:
+        refused = [self._elsewhere(call, request) for request in requests]
+        wanted = [r for r, finding in zip(requests, refused, strict=True) if finding is None]
+        stored = self._lookup(call, wanted)
+        delivery = Delivery(self._store, self._index, list(stored.values()), self._options.check_before)
+        found: list[RetrievedDocument] = []
+        findings: list[Finding] = []
+        for number, (request, elsewhere) in enumerate(zip(requests, refused, strict=True)):
+            if elsewhere is not None:
+                findings.append(elsewhere)
+                continue
+            document = stored.get(request.documentUniqueId)
+            answer = (
+                self._produce(call, request, number) if document is None else self._deliver(request, document, delivery, number)
+            )
+            if isinstance(answer, Finding):
+                findings.append(answer)
+            else:
+                found.append(answer)
+        return found, findings
+
+    def _elsewhere(self, call: Call, request: DocumentRequest) -> Finding | None:
+        """The finding for a request that names another repository or community."""
+        own = self._options
+        if not _same(call, request.repositoryUniqueId, own.repository_unique_id, "RepositoryUniqueId"):
+            return refusals.unknown_repository(request.documentUniqueId, request.repositoryUniqueId, own.repository_unique_id)
+        home = request.homeCommunityId
+        if home and own.home_community_id and not _same(call, home, own.home_community_id, "HomeCommunityId"):
+            return refusals.unknown_community(request.documentUniqueId, home, own.home_community_id)
+        return None
+
+    def _lookup(self, call: Call, requests: Sequence[DocumentRequest]) -> dict[str, StoredDocument]:
+        """The document of each DocumentUniqueId as requested, where there is one and the caller may have it."""
+        spellings = {r.documentUniqueId: _spellings(r.documentUniqueId) for r in requests}
+        rows = self._index.find(s for several in spellings.values() for s in several)
+        allowed = self._may_retrieve(call.caller, list(rows.values())) if rows else frozenset()
+        stored: dict[str, StoredDocument] = {}
+        for requested, several in spellings.items():
+            spelling = next((s for s in several if s in allowed and s in rows), None)
+            if spelling is not None:
+                stored[requested] = rows[spelling]
+                if spelling != requested:
+                    (call.wire or Wire()).meet("WIRE-061", call.notes, "DocumentUniqueId")
+        return stored
+
+    def _produce(self, call: Call, request: DocumentRequest, number: int) -> RetrievedDocument | Finding:
+        produced = self._on_demand.produce(request.documentUniqueId, call.caller) if self._on_demand is not None else None
+        if produced is None:
+            return refusals.unknown_document(request.documentUniqueId)
+        attachment = Attachment(_content_id(number), produced.mimeType, produced.size, produced.chunks)
+        return RetrievedDocument(request, produced.mimeType, attachment, produced.newRepositoryUniqueId, produced.newUniqueId)
+
+    def _deliver(
+        self, request: DocumentRequest, document: StoredDocument, delivery: Delivery, number: int
+    ) -> RetrievedDocument | Finding:
+        try:
+            chunks = delivery.chunks(document)
+        except (ContentMismatch, refusals.StoreRefusal):
+            return refusals.damaged(request.documentUniqueId)
+        return RetrievedDocument(
+            request, document.mimeType, Attachment(_content_id(number), document.mimeType, document.size, chunks)
+        )
+
+
+def _content_id(number: int) -> str:
+    """Unique within one answer, which is all that a Content-ID is asked to be."""
+    return f"document{number + 1}@carnet"
+
+
+def _bare(identifier: str) -> str:
+    return next((identifier[len(p) :] for p in _PREFIXES if identifier.lower().startswith(p)), identifier)
+
+
+def _spellings(unique_id: str) -> list[str]:
+    """The id as requested first, then with a urn: prefix less or more (WIRE-061)."""
+    bare = _bare(unique_id)
+    return list(dict.fromkeys([unique_id, bare, *(prefix + bare for prefix in _PREFIXES)]))
+
+
+def _same(call: Call, requested: str, own: str, attribute: str) -> bool:
+    """Equal, if need be without the urn: prefix; that is noted or, in the strict profile, a fault."""
+    if requested == own:
+        return True
+    if _bare(requested) != _bare(own):
+        return False
+    (call.wire or Wire()).meet("WIRE-061", call.notes, attribute)
+    return True

@@ -1,0 +1,140 @@
+"""xds:ProvideAndRegisterDocumentSetRequest: the submission and its documents (ITI TF-2: 3.41.4.1.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lxml import etree
+
+from schemas.namespaces import LCM, XDS, XOP, q
+from soap.call import Call, Note, StagedPart
+from soap.fault import Fault, FaultCode, sender
+from soap.inline import DOCUMENT, MARK
+from soap.limits import Limits
+from soap.mime import Base64Decoder
+from soap.mtom import Parts
+from soap.staging import Part, PartWriter, Staging
+from soap.wire import Wire
+
+_SUBMIT = q(LCM, "SubmitObjectsRequest")
+_INCLUDE = q(XOP, "Include")
+
+
+@dataclass(frozen=True, slots=True)
+class ProvidedDocument:
+    """One xds:Document: the id of its DocumentEntry and its content."""
+
+    id: str
+    part: StagedPart
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Provided:
+    """`submit` is the lcm:SubmitObjectsRequest; `documents` come in order, an id may occur twice (the repository judges that)."""
+
+    submit: etree._Element
+    documents: tuple[ProvidedDocument, ...]
+
+    def by_id(self) -> Mapping[str, StagedPart]:
+        """Content by DocumentEntry id; the last wins where an id occurs twice."""
+        return {document.id: document.part for document in self.documents}
+
+
+class Contents:
+    """Resolves the content of xds:Document elements: xop:Include to a part, base64 to a new part."""
+
+    def __init__(self, parts: Parts, inline: Mapping[str, Part], staging: Staging, staged: list[Part], limits: Limits, wire: Wire) -> None:
+        self._parts = parts
+        self._inline = inline
+        self._staging = staging
+        self._staged = staged
+        self._limits = limits
+        self._wire = wire
+        self._decoded = 0
+
+    def of(self, element: etree._Element, notes: list[Note]) -> StagedPart:
+        """The content of one xds:Document. Raises the faults of WIRE-036, 041, 045 and 046."""
+        if element.get("href") is not None:
+            raise self._wire.refuse("WIRE-045", f"href='{element.get('href', '')[:100]}'")
+        key = element.get(MARK)
+        if key is not None and key in self._inline:
+            return self._inline[key]
+        children = [child for child in element if isinstance(child.tag, str)]
+        if children:
+            return self._included(element, children, notes)
+        return self._base64(element, notes)
+
+    def _included(self, element: etree._Element, children: list[etree._Element], notes: list[Note]) -> StagedPart:
+        include = children[0]
+        if include.tag != _INCLUDE:
+            raise self._wire.refuse("WIRE-046-raw", f"it holds the element {str(include.tag)[:100]}")
+        if len(children) > 1 or len(include) or (element.text or "").strip() or (include.tail or "").strip():
+            raise self._wire.refuse("WIRE-036-place", "in xds:Document beside other content")
+        return self._parts.include(include.get("href") or "", self._wire, notes)
+
+    def _base64(self, element: etree._Element, notes: list[Note]) -> StagedPart:
+        text = "".join(str(piece) for piece in element.itertext())
+        element.text = None
+        content_id = f"inline-{len(self._staged)}"
+        with PartWriter(self._staging, self._limits.memory, content_id, "") as writer:
+            decoder = Base64Decoder(writer.write, self._wire, "WIRE-046-raw")
+            try:
+                decoder.write(text.encode("ascii"))
+            except UnicodeEncodeError:
+                raise self._wire.refuse("WIRE-046-raw", "it holds characters that are not ASCII") from None
+            decoder.close()
+            part = writer.finish()
+        self._staged.append(part)
+        self._decoded += part.size
+        if self._decoded > self._limits.inline:
+            raise Fault(
+                FaultCode.SENDER,
+                f"The documents sent inline have {self._decoded} octets or more, the limit is {self._limits.inline}",
+                remedy="Send them as MIME parts with xop:Include.",
+                status=413,
+            )
+        return part
+
+
+def parse_provide(call: Call) -> Provided:
+    """The submission and its documents. Raises Fault for content that cannot be resolved.
+
+    Parts to which nothing refers are noted (WIRE-041); whether each document has its entry is the repository's question.
+    """
+    submit = call.body.find(_SUBMIT)
+    if submit is None:
+        raise sender("The body has no lcm:SubmitObjectsRequest", rule="SOAP-BODY", remedy="Send the metadata as its first child.")
+    contents = call.contents
+    if contents is None:
+        raise ValueError("this call was made without contents; endpoint.py gives them to every ITI-41")
+    documents = tuple(
+        ProvidedDocument(element.get("id", ""), contents.of(element, call.notes), element.sourceline)
+        for element in call.body.iterchildren(DOCUMENT)
+    )
+    if isinstance(call.parts, Parts) and call.wire is not None:
+        call.parts.note_unreferenced(call.wire, call.notes)
+    return Provided(submit, documents)
+
+
+def judge_media_type(document: ProvidedDocument, mime_type: str, call: Call) -> None:
+    """WIRE-040: the part's media type against the mimeType of its DocumentEntry. Inline content has none."""
+    sent = document.part.content_type.split(";")[0].strip().lower()
+    if call.wire is not None and sent and mime_type and sent != mime_type.strip().lower():
+        call.wire.meet("WIRE-040", call.notes, f"part '{sent[:60]}', metadata '{mime_type[:60]}'")
+
+
+def build_provide_head(submission: bytes) -> bytes:
+    """Opens the request around a finished lcm:SubmitObjectsRequest."""
+    return f'<xds:ProvideAndRegisterDocumentSetRequest xmlns:xds="{XDS}">'.encode() + submission
+
+
+def build_document(entry_id: str, content_id: str) -> bytes:
+    """One xds:Document whose content is the part `content_id`."""
+    document = etree.Element(DOCUMENT, id=entry_id, nsmap={"xds": XDS})
+    etree.SubElement(document, _INCLUDE, href=f"cid:{content_id}", nsmap={"xop": XOP})
+    return etree.tostring(document)
+
+
+PROVIDE_TAIL = b"</xds:ProvideAndRegisterDocumentSetRequest>"

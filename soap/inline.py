@@ -1,0 +1,168 @@
+"""Messages too large to be parsed as a whole, because documents are inside as base64.
+
+libxml2 tells what it reads as it arrives. The text of each xds:Document is decoded straight into a `Part`; everything else
+builds the tree, under the same limits as any message. On the element whose text was taken out stands the attribute `MARK`.
+"""
+
+from __future__ import annotations
+
+from lxml import etree
+
+from schemas.namespaces import XDS, q
+from soap.fault import Fault, FaultCode, sender
+from soap.limits import Limits
+from soap.mime import Base64Decoder
+from soap.receive import too_large, too_much
+from soap.staging import Part, PartWriter, Staging
+from soap.wire import Wire
+
+DOCUMENT = q(XDS, "Document")
+#: Attribute that stands for an inline document already decoded: its value is the part's key. Outside messages cannot forge
+#: it, since a message that carries it is refused.
+MARK = "{urn:carnet:inline}part"
+
+_DEPTH = 96
+_ELEMENTS = 400_000
+_ATTRIBUTES = 64
+
+
+class InlineParser:
+    """Feed octets, then `close` for the root element. The parts are appended to `staged`; `MARK` gives their Content-ID."""
+
+    def __init__(self, limits: Limits, wire: Wire, staging: Staging, staged: list[Part]) -> None:
+        self._target = _Target(limits, wire, staging, staged)
+        self._parser = etree.XMLParser(
+            target=self._target,
+            resolve_entities=False,
+            no_network=True,
+            load_dtd=False,
+            recover=False,
+            huge_tree=True,
+            remove_comments=True,
+        )
+
+    def feed(self, chunk: bytes) -> None:
+        try:
+            self._parser.feed(chunk)
+        except etree.XMLSyntaxError as error:
+            self._target.abort()
+            raise self._not_well_formed(error) from None
+        except BaseException:
+            self._target.abort()
+            raise
+
+    def close(self) -> etree._Element:
+        try:
+            root: etree._Element = self._parser.close()
+        except etree.XMLSyntaxError as error:
+            self._target.abort()
+            raise self._not_well_formed(error) from None
+        return root
+
+    @staticmethod
+    def _not_well_formed(error: etree.XMLSyntaxError) -> Fault:
+        line, column = error.position
+        return sender(f"The envelope is not well-formed XML: {error.msg} (line {line}, column {column})", rule="XML-001")
+
+
+class _Target:
+    """lxml parser target: the tree without the documents."""
+
+    def __init__(self, limits: Limits, wire: Wire, staging: Staging, staged: list[Part]) -> None:
+        self._builder = etree.TreeBuilder()
+        self._limits = limits
+        self._wire = wire
+        self._staging = staging
+        self._staged = staged
+        self._depth = 0
+        self._elements = 0
+        self._markup = 0
+        self._decoded = 0
+        self._writer: PartWriter | None = None
+        self._decoder: Base64Decoder | None = None
+        self._open: etree._Element | None = None
+
+    def start(self, tag: str, attributes: dict[str, str], nsmap: dict[str | None, str] | None = None) -> None:
+        self._depth += 1
+        self._elements += 1
+        self._markup += 2 * len(tag) + sum(len(k) + len(v) for k, v in attributes.items())
+        self._check(len(attributes))
+        if self._decoder is not None:
+            self._not_inline()
+        if MARK in attributes:
+            raise sender(f"The attribute {MARK} is reserved")
+        if tag != DOCUMENT or attributes.get("href"):
+            self._builder.start(tag, dict(attributes), nsmap or {})
+            return
+        key = f"inline-{len(self._staged)}"
+        self._writer = PartWriter(self._staging, self._limits.memory, key, "")
+        self._decoder = Base64Decoder(self._take, self._wire, "WIRE-046-raw")
+        self._open = self._builder.start(tag, {**attributes, MARK: key}, nsmap or {})
+
+    def data(self, text: str) -> None:
+        if self._decoder is None:
+            self._markup += len(text)
+            self._check(0)
+            self._builder.data(text)
+            return
+        try:
+            self._decoder.write(text.encode("ascii"))
+        except UnicodeEncodeError:
+            raise self._wire.refuse("WIRE-046-raw", "it holds characters that are not ASCII") from None
+
+    def end(self, tag: str) -> None:
+        self._depth -= 1
+        self._builder.end(tag)
+        if tag != DOCUMENT or self._decoder is None or self._writer is None:
+            return
+        self._decoder.close()
+        self._staged.append(self._writer.finish())
+        self._decoder = self._writer = self._open = None
+
+    def doctype(self, name: str, public_id: str | None, system_url: str | None) -> None:
+        raise self._wire.refuse("WIRE-050", "DOCTYPE")
+
+    def pi(self, target: str, data: str | None = None) -> None:
+        raise self._wire.refuse("WIRE-050", "processing instruction")
+
+    def comment(self, text: str) -> None:
+        """Dropped."""
+
+    def close(self) -> etree._Element:
+        return self._builder.close()
+
+    def abort(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def _not_inline(self) -> None:
+        """An element begins inside xds:Document: an xop:Include, so the content is elsewhere."""
+        if self._writer is None or self._open is None or self._decoder is None:
+            return
+        if self._writer.size or self._decoder.pending:
+            raise self._wire.refuse("WIRE-046-raw", "it holds text and an element")
+        self._writer.close()
+        del self._open.attrib[MARK]
+        self._writer = self._decoder = self._open = None
+
+    def _take(self, chunk: bytes | memoryview) -> None:
+        assert self._writer is not None
+        self._decoded += len(chunk)
+        if self._decoded > self._limits.inline:
+            raise Fault(
+                FaultCode.SENDER,
+                f"The documents sent inline have {self._decoded} octets or more, the limit is {self._limits.inline}",
+                remedy="Send them as MIME parts with xop:Include.",
+                status=413,
+            )
+        self._writer.write(bytes(chunk))
+
+    def _check(self, attributes: int) -> None:
+        if self._markup > self._limits.root:
+            raise too_large(self._markup, self._limits.root)
+        if self._depth > _DEPTH:
+            raise too_much("levels of elements", self._depth, _DEPTH)
+        if self._elements > _ELEMENTS:
+            raise too_much("elements", self._elements, _ELEMENTS)
+        if attributes > _ATTRIBUTES:
+            raise too_much("attributes on one element", attributes, _ATTRIBUTES)
