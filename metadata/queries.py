@@ -1,98 +1,36 @@
-"""The stored queries as a table (ITI TF-2: 3.18.4.1.2.3.7, 3.51.4.1.2), and their typed form.
+"""From a request to the stored query it means (ITI TF-2: 3.18.4.1.2.3, 3.18.4.1.3).
 
-A `QueryDefinition` says what a query is called, what it answers, which parameters it takes and in which transactions it
-is known. `metadata.query_request` reads a request against it into a `StoredQuery`. One row is one query; parameters that
-several queries share are written once.
+`read_query` judges the whole request against the row of `metadata.query_table` and reports every fault at once. Parameters
+that the table does not know are passed over, as the standard demands, but a misspelt one is named where its absence is a fault.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from enum import Enum
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from metadata.vocabulary import Transaction
+from metadata.model import Slot
+from metadata.query_table import (
+    AT_LEAST_ONE,
+    EXACTLY_ONE,
+    QUERIES,
+    QUERY_BY_ID,
+    Parameter,
+    ParameterType,
+    QueryDefinition,
+)
+from metadata.query_values import READERS, CodeValue, QueryValueError, Value, split_value
+from metadata.rules.rule import Finding, Refused
+from metadata.vocabulary import ErrorCode, Transaction
 
+__all__ = ["LEAF_CLASS", "OBJECT_REF", "CodeValue", "StoredQuery", "Value", "read_query"]
 
-class ParameterType(Enum):
-    """How the values of a parameter are read."""
+#: The two values of ResponseOption/@returnType that IHE knows (ITI TF-2: 3.18.4.1.2.4).
+LEAF_CLASS = "LeafClass"
+OBJECT_REF = "ObjectRef"
 
-    PATIENT_ID = "patient id"
-    STRING = "string"
-    CODE = "code"
-    TIME = "time"
-    STATUS = "status"
-    UUID = "UUID"
-    NUMBER = "number"
-    LIKE = "pattern"
-    DOCUMENT_TYPE = "document entry type"
-    ASSOCIATION_TYPE = "association type"
-
-
-class Returned(Enum):
-    """What a query answers with (the column "Returns")."""
-
-    DOCUMENT_ENTRIES = "DocumentEntry"
-    SUBMISSION_SETS = "SubmissionSet"
-    FOLDERS = "Folder"
-    ASSOCIATIONS = "Association"
-    DOCUMENT_ENTRIES_AND_ASSOCIATIONS = "DocumentEntry and Association"
-    SUBMISSION_SETS_AND_ASSOCIATIONS = "SubmissionSet and Association"
-    EVERYTHING = "SubmissionSet, DocumentEntry, Folder and Association"
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter. `conjunctive`: the Slot may be repeated, repetitions are joined by AND. `group`: see QueryDefinition."""
-
-    name: str
-    type: ParameterType
-    many: bool = False
-    required: bool = False
-    conjunctive: bool = False
-    group: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class QueryDefinition:
-    """One row of the table.
-
-    Parameters that share `group` "one" are alternatives of which exactly one must be given; those of group "some" are
-    such that at least one must be given (multi-patient queries). `single_patient`: a LeafClass answer may hold one
-    patient only (XDSResultNotSinglePatient).
-    """
-
-    name: str
-    id: str
-    section: str
-    returns: Returned
-    transactions: frozenset[Transaction]
-    parameters: tuple[Parameter, ...]
-    single_patient: bool = False
-    by_name: dict[str, Parameter] = field(init=False, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "by_name", {p.name: p for p in self.parameters})
-
-    def group(self, name: str) -> tuple[Parameter, ...]:
-        return tuple(p for p in self.parameters if p.group == name)
-
-
-#: Groups of parameters.
-EXACTLY_ONE = "one"
-AT_LEAST_ONE = "some"
-
-
-@dataclass(frozen=True, slots=True)
-class CodeValue:
-    """`code^^scheme` of a query: both parts always present."""
-
-    code: str
-    scheme: str
-
-
-#: One value as the registry uses it: text, patient id, pattern, UUID, URN; a code; a number; a time is an int of 14 digits.
-Value = str | int | CodeValue
+_LEVEL = "$MetadataLevel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +70,7 @@ class StoredQuery:
     @property
     def metadata_level(self) -> int:
         """$MetadataLevel, 1 when not sent (ITI TF-2: 3.18.4.1.2.3.5.1.1)."""
-        return self.number("$MetadataLevel") or 1
+        return self.number(_LEVEL) or 1
 
     @property
     def patient_ids(self) -> tuple[str, ...]:
@@ -146,303 +84,188 @@ class StoredQuery:
         )
 
 
-# --------------------------------------------------------------------------------------------------- parameters, once
+def read_query(
+    query_id: str, slots: Sequence[Slot], transaction: Transaction, *, return_type: str = LEAF_CLASS
+) -> StoredQuery:
+    """The stored query of a request in `transaction`; raises Refused with every finding.
 
-_T = ParameterType
-_ANY_QUERY = frozenset({Transaction.ITI_18})
-_MULTI_PATIENT = frozenset({Transaction.ITI_51})
-
-
-def _one(name: str, type_: ParameterType, *, required: bool = False, group: str = "") -> Parameter:
-    return Parameter("$" + name, type_, required=required, group=group)
-
-
-def _many(
-    name: str, type_: ParameterType, *, required: bool = False, conjunctive: bool = False, group: str = ""
-) -> Parameter:
-    return Parameter("$" + name, type_, many=True, required=required, conjunctive=conjunctive, group=group)
-
-
-def _in_group(parameters: Iterable[Parameter], names: frozenset[str], group: str) -> tuple[Parameter, ...]:
-    return tuple(replace(p, group=group) if p.name in names else p for p in parameters)
-
-
-_LEVEL = _one("MetadataLevel", _T.NUMBER)
-_ASSOCIATION_STATUS = _many("XDSAssociationStatus", _T.STATUS)
-
-_DE_PATIENT = _one("XDSDocumentEntryPatientId", _T.PATIENT_ID, required=True)
-_DE_STATUS = _many("XDSDocumentEntryStatus", _T.STATUS, required=True)
-_DE_TYPE = _many("XDSDocumentEntryType", _T.DOCUMENT_TYPE)
-_DE_FORMAT = _many("XDSDocumentEntryFormatCode", _T.CODE)
-_DE_CONFIDENTIALITY = _many("XDSDocumentEntryConfidentialityCode", _T.CODE, conjunctive=True)
-_DE_REFERENCES = _many("XDSDocumentEntryReferenceIdList", _T.LIKE, required=True, conjunctive=True)
-_DE_FILTERS = (
-    _many("XDSDocumentEntryClassCode", _T.CODE),
-    _many("XDSDocumentEntryTypeCode", _T.CODE),
-    _many("XDSDocumentEntryPracticeSettingCode", _T.CODE),
-    _one("XDSDocumentEntryCreationTimeFrom", _T.TIME),
-    _one("XDSDocumentEntryCreationTimeTo", _T.TIME),
-    _one("XDSDocumentEntryServiceStartTimeFrom", _T.TIME),
-    _one("XDSDocumentEntryServiceStartTimeTo", _T.TIME),
-    _one("XDSDocumentEntryServiceStopTimeFrom", _T.TIME),
-    _one("XDSDocumentEntryServiceStopTimeTo", _T.TIME),
-    _many("XDSDocumentEntryHealthcareFacilityTypeCode", _T.CODE),
-    _many("XDSDocumentEntryEventCodeList", _T.CODE, conjunctive=True),
-    _DE_CONFIDENTIALITY,
-    _many("XDSDocumentEntryAuthorPerson", _T.LIKE),
-    _DE_FORMAT,
-    _DE_STATUS,
-    _DE_TYPE,
-    _many("XDSDocumentEntryDocumentAvailability", _T.STRING),
-    _LEVEL,
-)
-_CONTENT_FILTERS = (_DE_FORMAT, _DE_CONFIDENTIALITY, _DE_TYPE)
-
-_DE_IDS = (
-    _many("XDSDocumentEntryEntryUUID", _T.UUID, group=EXACTLY_ONE),
-    _many("XDSDocumentEntryUniqueId", _T.STRING, group=EXACTLY_ONE),
-)
-_DE_ID = (
-    _one("XDSDocumentEntryEntryUUID", _T.UUID, group=EXACTLY_ONE),
-    _one("XDSDocumentEntryUniqueId", _T.STRING, group=EXACTLY_ONE),
-)
-_FOLDER_FILTERS = (
-    _one("XDSFolderLastUpdateTimeFrom", _T.TIME),
-    _one("XDSFolderLastUpdateTimeTo", _T.TIME),
-    _many("XDSFolderCodeList", _T.CODE, conjunctive=True),
-    _many("XDSFolderStatus", _T.STATUS, required=True),
-)
-_UUIDS = _many("uuid", _T.UUID, required=True)
-
-_MULTI_PATIENT_DOCUMENTS = _in_group(
-    (_many("XDSDocumentEntryPatientId", _T.PATIENT_ID), *(p for p in _DE_FILTERS if p is not _LEVEL)),
-    frozenset(
-        {
-            "$XDSDocumentEntryPatientId",
-            "$XDSDocumentEntryClassCode",
-            "$XDSDocumentEntryEventCodeList",
-            "$XDSDocumentEntryHealthcareFacilityTypeCode",
-        }
-    ),
-    AT_LEAST_ONE,
-)
+    `query_id` is AdhocQuery/@id, `return_type` ResponseOption/@returnType as sent. The schema's default for an absent
+    returnType is a value that IHE does not support, so its absence is refused like any other value.
+    """
+    findings = [] if return_type in (LEAF_CLASS, OBJECT_REF) else [_wrong_return_type(return_type)]
+    definition = QUERY_BY_ID.get(query_id.strip())
+    if definition is None or transaction not in definition.transactions:
+        raise Refused([*findings, _unknown_query(query_id, definition, transaction)])
+    reading = _Reading(definition)
+    for slot in slots:
+        reading.take(slot)
+    reading.judge({slot.name for slot in slots})
+    findings += reading.findings
+    if findings:
+        raise Refused(findings)
+    return StoredQuery(definition, {name: tuple(clauses) for name, clauses in reading.clauses.items()})
 
 
-def _registry_query(
-    number: int, name: str, id_: str, returns: Returned, *parameters: Parameter, single_patient: bool = False
-) -> QueryDefinition:
-    section = f"ITI TF-2: 3.18.4.1.2.3.7.{number}"
-    return QueryDefinition(name, "urn:uuid:" + id_, section, returns, _ANY_QUERY, parameters, single_patient)
+@dataclass(slots=True)
+class _Reading:
+    """One request under way: what has been read, and what is wrong with it."""
+
+    definition: QueryDefinition
+    clauses: dict[str, list[tuple[Value, ...]]] = field(default_factory=dict)
+    sent: set[str] = field(default_factory=set)
+    findings: list[Finding] = field(default_factory=list)
+
+    def take(self, slot: Slot) -> None:
+        """Read one Slot. A parameter whose values are all ignored counts as not sent."""
+        parameter = self.definition.by_name.get(slot.name)
+        if parameter is None:
+            return
+        if slot.name in self.sent and not parameter.conjunctive:
+            self._repeated(parameter, slot)
+            return
+        self.sent.add(slot.name)
+        texts = list(self._split(parameter, slot))
+        if not parameter.many and len(texts) > 1:
+            self._several(parameter, texts, slot)
+            return
+        values = tuple(value for text in texts if (value := self._read(parameter, text, slot)) is not None)
+        if values:
+            self.clauses.setdefault(slot.name, []).append(values)
+
+    def _split(self, parameter: Parameter, slot: Slot) -> Iterator[str]:
+        if not slot.values and not parameter.required:
+            remedy = "Give it a value, or leave the Slot out."
+            self._add("SQ-SYNTAX", "the parameter has no value", parameter, slot, remedy=remedy)
+        for text in slot.values:
+            try:
+                yield from split_value(text)
+            except QueryValueError as error:
+                self._add("SQ-SYNTAX", error.message, parameter, slot, value=text, remedy=error.remedy)
+
+    def _read(self, parameter: Parameter, text: str, slot: Slot) -> Value | None:
+        try:
+            value = READERS[parameter.type](text)
+        except QueryValueError as error:
+            self._add("SQ-VALUE", error.message, parameter, slot, value=text, remedy=error.remedy)
+            return None
+        if parameter.name == _LEVEL and value not in (1, 2):
+            remedy = "Write 1 or 2, or leave the parameter out (1)."
+            self._add("SQ-VALUE", "the metadata level is not one of the standard", parameter, slot, value=text, remedy=remedy)
+        return value
+
+    def judge(self, slots: Iterable[str]) -> None:
+        """What must be there, and what must not be there together."""
+        unknown = sorted(set(slots) - self.definition.by_name.keys())
+        faulty = {finding.attribute for finding in self.findings}
+        for parameter in self.definition.parameters:
+            if parameter.required and parameter.name not in self.clauses and parameter.name not in faulty:
+                self._missing((parameter,), unknown)
+        alternatives = self.definition.group(EXACTLY_ONE)
+        given = [p for p in alternatives if p.name in self.sent]
+        if len(given) > 1:
+            self._exclusive(given)
+        for group in (alternatives, self.definition.group(AT_LEAST_ONE)):
+            if group and not any(p.name in self.sent for p in group):
+                self._missing(group, unknown)
+
+    # ------------------------------------------------------------------------------------------------------- findings
+
+    def _add(
+        self,
+        rule: str,
+        message: str,
+        parameter: Parameter,
+        slot: Slot | None = None,
+        *,
+        code: ErrorCode = ErrorCode.XDSRegistryError,
+        value: str = "",
+        remedy: str = "",
+    ) -> None:
+        self.findings.append(
+            Finding(
+                rule=rule,
+                code=code,
+                message=message,
+                remedy=remedy,
+                object=self.definition.name,
+                attribute=parameter.name,
+                value=value,
+                section=_SECTIONS[rule] or self.definition.section,
+                line=slot.line if slot else None,
+            )
+        )
+
+    def _missing(self, parameters: Sequence[Parameter], unknown: Sequence[str]) -> None:
+        names = [p.name for p in parameters]
+        message = "the required parameter is missing" if len(names) == 1 else f"none of {', '.join(names)} is given"
+        remedy = "Send the parameter." if len(names) == 1 else "Send one of them."
+        if len(names) == 1 and names[0] in self.sent:
+            message = "the required parameter has no value that this registry knows"
+            if parameters[0].type is ParameterType.STATUS:
+                remedy = "A status is a whole URN: 'urn:oasis:names:tc:ebxml-regrep:StatusType:Approved'."
+        close = difflib.get_close_matches(names[0], unknown, n=1, cutoff=0.8)
+        if close:
+            remedy += f" The request holds {close[0]}, which this query does not know."
+        self._add("SQ-MISSING", message, parameters[0], code=ErrorCode.XDSStoredQueryMissingParam, remedy=remedy)
+
+    def _exclusive(self, given: Sequence[Parameter]) -> None:
+        names = " and ".join(p.name for p in given)
+        message, remedy = f"{names} exclude each other", "Send exactly one of them."
+        self._add("SQ-EXCLUSIVE", message, given[0], code=ErrorCode.XDSStoredQueryParamNumber, remedy=remedy)
+
+    def _several(self, parameter: Parameter, texts: Sequence[str], slot: Slot) -> None:
+        message, value = f"the parameter takes one value and has {len(texts)}", ", ".join(texts)
+        remedy = "Send one value; ask once for each of several."
+        self._add(
+            "SQ-SINGLE", message, parameter, slot, code=ErrorCode.XDSStoredQueryParamNumber, value=value, remedy=remedy
+        )
+
+    def _repeated(self, parameter: Parameter, slot: Slot) -> None:
+        single = not parameter.many
+        remedy = "Send one Slot of this name" + ("." if single else " with all values in it: they are joined by OR.")
+        code = ErrorCode.XDSStoredQueryParamNumber if single else ErrorCode.XDSRegistryError
+        self._add("SQ-REPEATED", "the Slot is repeated", parameter, slot, code=code, remedy=remedy)
 
 
-def _multi_patient_query(section: str, name: str, id_: str, returns: Returned, *parameters: Parameter) -> QueryDefinition:
-    return QueryDefinition(name, "urn:uuid:" + id_, section, returns, _MULTI_PATIENT, parameters)
+_SECTIONS: Mapping[str, str] = {
+    "SQ-SYNTAX": "ITI TF-2: 3.18.4.1.2.3.5",
+    "SQ-VALUE": "ITI TF-2: 3.18.4.1.2.3.5",
+    "SQ-SINGLE": "ITI TF-2: 3.18.4.1.2.3.5",
+    "SQ-REPEATED": "ITI TF-2: 3.18.4.1.2.3.5",
+    "SQ-MISSING": "",
+    "SQ-EXCLUSIVE": "",
+}
 
 
-# ---------------------------------------------------------------------------------------------------------- the table
+def _wrong_return_type(return_type: str) -> Finding:
+    return Finding(
+        rule="SQ-RETURN-TYPE",
+        code=ErrorCode.XDSRegistryError,
+        message="the returnType is not supported" if return_type else "the returnType is missing",
+        remedy="Write returnType='LeafClass' for whole objects or returnType='ObjectRef' for their ids.",
+        object="ResponseOption",
+        attribute="returnType",
+        value=return_type,
+        section="ITI TF-2: 3.18.4.1.2.4",
+    )
 
-FIND_DOCUMENTS = _registry_query(
-    1,
-    "FindDocuments",
-    "14d4debf-8f97-4251-9a74-a90016b0af0d",
-    Returned.DOCUMENT_ENTRIES,
-    _DE_PATIENT,
-    *_DE_FILTERS,
-)
-FIND_SUBMISSION_SETS = _registry_query(
-    2,
-    "FindSubmissionSets",
-    "f26abbcb-ac74-4422-8a30-edb644bbc1a9",
-    Returned.SUBMISSION_SETS,
-    _one("XDSSubmissionSetPatientId", _T.PATIENT_ID, required=True),
-    _many("XDSSubmissionSetSourceId", _T.STRING),
-    _one("XDSSubmissionSetSubmissionTimeFrom", _T.TIME),
-    _one("XDSSubmissionSetSubmissionTimeTo", _T.TIME),
-    _one("XDSSubmissionSetAuthorPerson", _T.LIKE),
-    _many("XDSSubmissionSetContentType", _T.CODE),
-    _many("XDSSubmissionSetStatus", _T.STATUS, required=True),
-)
-FIND_FOLDERS = _registry_query(
-    3,
-    "FindFolders",
-    "958f3006-baad-4929-a4de-ff1114824431",
-    Returned.FOLDERS,
-    _one("XDSFolderPatientId", _T.PATIENT_ID, required=True),
-    *_FOLDER_FILTERS,
-    _LEVEL,
-)
-GET_ALL = _registry_query(
-    4,
-    "GetAll",
-    "10b545ea-725c-446d-9b95-8aeb444eddf3",
-    Returned.EVERYTHING,
-    _one("patientId", _T.PATIENT_ID, required=True),
-    _DE_STATUS,
-    _many("XDSSubmissionSetStatus", _T.STATUS, required=True),
-    _many("XDSFolderStatus", _T.STATUS, required=True),
-    *_CONTENT_FILTERS,
-    _ASSOCIATION_STATUS,
-    _LEVEL,
-)
-GET_DOCUMENTS = _registry_query(
-    5,
-    "GetDocuments",
-    "5c4f972b-d56b-40ac-a5fc-c8ca9b40b9d4",
-    Returned.DOCUMENT_ENTRIES,
-    *_DE_IDS,
-    _many("XDSDocumentEntryLogicalID", _T.UUID, group=EXACTLY_ONE),
-    _LEVEL,
-    single_patient=True,
-)
-GET_FOLDERS = _registry_query(
-    6,
-    "GetFolders",
-    "5737b14c-8a1a-4539-b659-e03a34a5e1e4",
-    Returned.FOLDERS,
-    _many("XDSFolderEntryUUID", _T.UUID, group=EXACTLY_ONE),
-    _many("XDSFolderUniqueId", _T.STRING, group=EXACTLY_ONE),
-    _many("XDSFolderLogicalID", _T.UUID, group=EXACTLY_ONE),
-    _LEVEL,
-    single_patient=True,
-)
-GET_ASSOCIATIONS = _registry_query(
-    7,
-    "GetAssociations",
-    "a7ae438b-4bc2-4642-93e9-be891f7bb155",
-    Returned.ASSOCIATIONS,
-    _UUIDS,
-    _ASSOCIATION_STATUS,
-    _LEVEL,
-)
-GET_DOCUMENTS_AND_ASSOCIATIONS = _registry_query(
-    8,
-    "GetDocumentsAndAssociations",
-    "bab9529a-4a10-40b3-a01f-f68a615d247a",
-    Returned.DOCUMENT_ENTRIES_AND_ASSOCIATIONS,
-    *_DE_IDS,
-    _ASSOCIATION_STATUS,
-    _LEVEL,
-    single_patient=True,
-)
-GET_SUBMISSION_SETS = _registry_query(
-    9,
-    "GetSubmissionSets",
-    "51224314-5390-4169-9b91-b1980040715a",
-    Returned.SUBMISSION_SETS_AND_ASSOCIATIONS,
-    _UUIDS,
-    _LEVEL,
-    single_patient=True,
-)
-GET_SUBMISSION_SET_AND_CONTENTS = _registry_query(
-    10,
-    "GetSubmissionSetAndContents",
-    "e8e3cb2c-e39c-46b9-99e4-c12f57260b83",
-    Returned.EVERYTHING,
-    _one("XDSSubmissionSetEntryUUID", _T.UUID, group=EXACTLY_ONE),
-    _one("XDSSubmissionSetUniqueId", _T.STRING, group=EXACTLY_ONE),
-    *_CONTENT_FILTERS,
-    _LEVEL,
-    single_patient=True,
-)
-GET_FOLDER_AND_CONTENTS = _registry_query(
-    11,
-    "GetFolderAndContents",
-    "b909a503-523d-4517-8acf-8e5834dfc4c7",
-    Returned.EVERYTHING,
-    _one("XDSFolderEntryUUID", _T.UUID, group=EXACTLY_ONE),
-    _one("XDSFolderUniqueId", _T.STRING, group=EXACTLY_ONE),
-    *_CONTENT_FILTERS,
-    _ASSOCIATION_STATUS,
-    _LEVEL,
-    single_patient=True,
-)
-GET_FOLDERS_FOR_DOCUMENT = _registry_query(
-    12,
-    "GetFoldersForDocument",
-    "10cae35a-c7f9-4cf5-b61e-fc3278ffb578",
-    Returned.FOLDERS,
-    *_DE_ID,
-    _ASSOCIATION_STATUS,
-    _LEVEL,
-    single_patient=True,
-)
-GET_RELATED_DOCUMENTS = _registry_query(
-    13,
-    "GetRelatedDocuments",
-    "d90e5407-b356-4d91-a89f-873917b4b0e6",
-    Returned.DOCUMENT_ENTRIES_AND_ASSOCIATIONS,
-    *_DE_ID,
-    _many("AssociationTypes", _T.ASSOCIATION_TYPE, required=True),
-    _DE_TYPE,
-    _ASSOCIATION_STATUS,
-    _LEVEL,
-    single_patient=True,
-)
-FIND_DOCUMENTS_BY_REFERENCE_ID = _registry_query(
-    14,
-    "FindDocumentsByReferenceId",
-    "12941a89-e02e-4be5-967c-ce4bfc8fe492",
-    Returned.DOCUMENT_ENTRIES,
-    _DE_PATIENT,
-    _DE_REFERENCES,
-    *_DE_FILTERS,
-)
-#: Not IHE's: an extension in use in Germany, by part of the title.
-FIND_DOCUMENTS_BY_TITLE = QueryDefinition(
-    "FindDocumentsByTitle",
-    "urn:uuid:ab474085-82b5-402d-8115-3f37cb1e2405",
-    "gematik: FindDocumentsByTitle",
-    Returned.DOCUMENT_ENTRIES,
-    _ANY_QUERY,
-    (_DE_PATIENT, _many("XDSDocumentEntryTitle", _T.LIKE, required=True), *_DE_FILTERS),
-)
-FIND_DOCUMENTS_FOR_MULTIPLE_PATIENTS = _multi_patient_query(
-    "ITI TF-2: 3.51.4.1.2.1",
-    "FindDocumentsForMultiplePatients",
-    "3d1bdb10-39a2-11de-89c2-2f44d94eaa9f",
-    Returned.DOCUMENT_ENTRIES,
-    *_MULTI_PATIENT_DOCUMENTS,
-)
-FIND_FOLDERS_FOR_MULTIPLE_PATIENTS = _multi_patient_query(
-    "ITI TF-2: 3.51.4.1.2.2",
-    "FindFoldersForMultiplePatients",
-    "50d3f5ac-39a2-11de-a1ca-b366239e58df",
-    Returned.FOLDERS,
-    *_in_group(
-        (_many("XDSFolderPatientId", _T.PATIENT_ID), *_FOLDER_FILTERS),
-        frozenset({"$XDSFolderPatientId", "$XDSFolderCodeList"}),
-        AT_LEAST_ONE,
-    ),
-)
-FIND_DOCUMENTS_BY_REFERENCE_ID_FOR_MULTIPLE_PATIENTS = _multi_patient_query(
-    "ITI TF-2: 3.51.4.1.2",
-    "FindDocumentsByReferenceIdForMultiplePatients",
-    "1191642d-86c4-42d8-b784-f95445f9f0d5",
-    Returned.DOCUMENT_ENTRIES,
-    _many("XDSDocumentEntryPatientId", _T.PATIENT_ID),
-    _DE_REFERENCES,
-    *(p for p in _DE_FILTERS if p is not _LEVEL),
-)
 
-QUERIES: tuple[QueryDefinition, ...] = (
-    FIND_DOCUMENTS,
-    FIND_SUBMISSION_SETS,
-    FIND_FOLDERS,
-    GET_ALL,
-    GET_DOCUMENTS,
-    GET_FOLDERS,
-    GET_ASSOCIATIONS,
-    GET_DOCUMENTS_AND_ASSOCIATIONS,
-    GET_SUBMISSION_SETS,
-    GET_SUBMISSION_SET_AND_CONTENTS,
-    GET_FOLDER_AND_CONTENTS,
-    GET_FOLDERS_FOR_DOCUMENT,
-    GET_RELATED_DOCUMENTS,
-    FIND_DOCUMENTS_BY_REFERENCE_ID,
-    FIND_DOCUMENTS_BY_TITLE,
-    FIND_DOCUMENTS_FOR_MULTIPLE_PATIENTS,
-    FIND_FOLDERS_FOR_MULTIPLE_PATIENTS,
-    FIND_DOCUMENTS_BY_REFERENCE_ID_FOR_MULTIPLE_PATIENTS,
-)
-
-QUERY_BY_ID: dict[str, QueryDefinition] = {query.id: query for query in QUERIES}
+def _unknown_query(query_id: str, elsewhere: QueryDefinition | None, transaction: Transaction) -> Finding:
+    if elsewhere is not None:
+        right = min(elsewhere.transactions, key=lambda t: t.code)
+        message = f"{elsewhere.name} is not a query of {transaction.code}"
+        remedy = f"Send it with {right.code}, action {right.action}."
+    else:
+        names = ", ".join(sorted(q.name for q in QUERIES if transaction in q.transactions))
+        message = "no stored query has this id" if query_id else "the query has no id"
+        remedy = f"AdhocQuery/@id is the UUID (urn:uuid:...) of one of {names}."
+    return Finding(
+        rule="SQ-UNKNOWN-QUERY",
+        code=ErrorCode.XDSUnknownStoredQuery,
+        message=message,
+        remedy=remedy,
+        object="AdhocQuery",
+        attribute="id",
+        value=query_id,
+        section="ITI TF-2: 3.18.4.1.3",
+    )

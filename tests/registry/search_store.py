@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
-from metadata.queries import QUERIES, CodeValue, ParameterType, StoredQuery, Value
+from metadata.queries import CodeValue, StoredQuery, Value
+from metadata.query_table import QUERIES, ParameterType
 from metadata.vocabulary import ASSOCIATION_BY_URN, STATUS_BY_URN
 from registry.codes import CodeBook
 from registry.identifiers import uuid_bytes

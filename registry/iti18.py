@@ -1,0 +1,126 @@
+"""ITI-18 Registry Stored Query, and ITI-51 in the same way: a request becomes rows, the rows become joined bytes.
+
+(ITI TF-2: 3.18, 3.51.) Nothing is built that was built when the object was registered: a LeafClass answer is the stored
+fragments, inflated, with the patient id put in that stands for the person today.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from metadata.fragments import build_association, with_patient
+from metadata.queries import LEAF_CLASS, StoredQuery, read_query
+from metadata.rules.rule import Finding, Refused
+from metadata.vocabulary import AssociationType, AvailabilityStatus, ErrorCode, ResponseStatus
+from registry import patients
+from registry.fragments import unpack
+from registry.identifiers import uuid_text
+from registry.search import CONTENT, LABEL, ROOT_CX, SOURCE, STATUS, TARGET, TYPE, UUID, Found, Search
+from registry.search_visibility import Visibility
+from registry.tables import Label
+from soap.body.adhoc_query import build_adhoc_query_response, build_object_ref, parse_adhoc_query
+from soap.call import Answer, Call
+from storage.database import Database, Row
+
+_TYPES = {one.db: one.urn for one in AssociationType}
+_STATUSES = {one.db: one.urn for one in AvailabilityStatus}
+_LABELS = {Label.ORIGINAL.value: "Original", Label.REFERENCE.value: "Reference"}
+
+#: What a caller may not learn of: asked once for each call; None hides nothing.
+VisibilityOf = Callable[[Call], Visibility | None]
+
+
+@dataclass(frozen=True, slots=True)
+class QueryOptions:
+    """How queries are answered.
+
+    `unknown_patient_is_error`: a patient id that nobody has announced is answered XDSUnknownPatientId instead of an empty
+    list; ITI TF-2: 3.18.4.1.3 leaves the choice to the affinity domain. `explain_base` + rule id is the address of the page
+    that explains a rule, when there is one.
+    """
+
+    unknown_patient_is_error: bool = False
+    explain_base: str = ""
+
+
+class RegistryStoredQuery:
+    """The handler of ITI-18 and of ITI-51. One object serves all threads."""
+
+    def __init__(
+        self,
+        database: Database,
+        search: Search,
+        options: QueryOptions | None = None,
+        visibility_of: VisibilityOf | None = None,
+    ) -> None:
+        self._database = database
+        self._search = search
+        self._options = options or QueryOptions()
+        self._visibility_of = visibility_of
+
+    def __call__(self, call: Call) -> Answer:
+        """query:AdhocQueryRequest in, query:AdhocQueryResponse out. Raises Refused with every finding.
+
+        AdhocQuery/@home is accepted and not looked at: this registry is one community (ITI TF-2: 3.18.4.1.3).
+        """
+        request = parse_adhoc_query(call.body)
+        query = read_query(request.id, request.slots, call.transaction, return_type=request.returnType)
+        visibility = self._visibility_of(call) if self._visibility_of else None
+        found = self._search.find(query, leaf=request.returnType == LEAF_CLASS, visibility=visibility)
+        if self._options.unknown_patient_is_error and not len(found):
+            self._refuse_unknown(query)
+        status = ResponseStatus.SUCCESS
+        return Answer(build_adhoc_query_response(status, list(objects_of(found)), (), self._options.explain_base), status)
+
+    def _refuse_unknown(self, query: StoredQuery) -> None:
+        """Asked only where nothing was found: an answer with objects has proved its patient."""
+        asked = query.patient_ids
+        if not asked:
+            return
+        with self._database.read() as connection:
+            known = patients.find(connection, asked)
+        findings = [_unknown_patient(query, cx) for cx in asked if cx not in known]
+        if findings:
+            raise Refused(findings)
+
+
+def _unknown_patient(query: StoredQuery, cx: str) -> Finding:
+    return Finding(
+        rule="SQ-UNKNOWN-PATIENT",
+        code=ErrorCode.XDSUnknownPatientId,
+        message=f"the patient id {cx} is not known to this registry",
+        remedy=f"Ask for another patient, or make this one known: carnet patient add '{cx}' --data DIR",
+        object=query.definition.name,
+        attribute=next(name for name in query.parameters if name.lower().endswith("patientid")),
+        value=cx,
+        section="ITI TF-2: 3.18.4.1.3",
+    )
+
+
+def objects_of(found: Found) -> Iterator[bytes]:
+    """The finished children of rim:RegistryObjectList, in the order of the answer: equal results give equal bytes."""
+    if not found.leaf:
+        for row in found.objects():
+            yield build_object_ref(uuid_text(row[UUID]), row[CONTENT] or "")
+        for row in found.associations:
+            yield build_object_ref(uuid_text(row[UUID]))
+        return
+    for row in found.objects():
+        yield with_patient(unpack(row[CONTENT]), row[ROOT_CX])
+    for row in found.associations:
+        yield association_fragment(row)
+
+
+def association_fragment(row: Row) -> bytes:
+    """An association row as ebRIM: its stored fragment, or one made of its columns where they say all."""
+    if row[CONTENT] is not None:
+        return unpack(row[CONTENT])
+    return build_association(
+        uuid_text(row[UUID]),
+        _TYPES[row[TYPE]],
+        uuid_text(row[SOURCE]),
+        uuid_text(row[TARGET]),
+        status=_STATUSES[row[STATUS]],
+        slots={"SubmissionSetStatus": (_LABELS[row[LABEL]],)} if row[LABEL] else None,
+    )
