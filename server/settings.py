@@ -11,11 +11,15 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+#: The password of a URL.
+_PASSWORD = re.compile(r"(://[^/@:\s]*:)[^@\s]*@")
 
 KB = 1024
 MB = 1024 * 1024
@@ -79,6 +83,17 @@ class Store:
     small_document: int = setting(
         64 * KB, "documents up to this size live in the database, larger ones in files", unit="bytes", low=0, high=16 * MB
     )
+    headroom: int = setting(
+        256 * MB, "room left free on the disk of `data`; below it submissions are answered XDSRepositoryOutOfResources",
+        unit="bytes", low=0, high=1024 * GB,
+    )  # fmt: skip
+    check_before: int = setting(
+        8 * MB, "documents up to this size are read and checked against their hash before the first byte of an answer, larger "
+        "ones while they are sent", unit="bytes", low=0, high=16 * GB,
+    )  # fmt: skip
+    collect_hours: float = setting(
+        24.0, "time between two removals of what interrupted submissions left behind; 0: never", unit="hours", low=0, high=8760
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,23 +115,53 @@ class Domain:
         "known: submissions for patients that were never announced are refused; open: accepted",
         choices=("known", "open"),
     )
+    rules: str = setting(
+        "", "single rules judged otherwise than by default, as `RULE=refuse|warn|off`, separated by commas"
+    )
     wire: str = setting(
         "tolerant", "tolerant: what real clients send is accepted with a note; strict: every departure is refused",
         choices=("tolerant", "strict"),
     )  # fmt: skip
+    wire_rows: str = setting(
+        "", "single rows of docs/wire.md treated otherwise than `wire` says: `WIRE-017=accept|note|refuse`, separated by commas"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one message may cost."""
+    """What one message may cost. Over a limit a request is refused by a SOAP Fault, or by the error named."""
 
     root_part: int = setting(2 * MB, "XML of one message, document bytes not counted", unit="bytes", low=16 * KB, high=512 * MB)
     inline_base64: int = setting(32 * MB, "inline base64 documents of one message together", unit="bytes", low=0, high=512 * MB)
-    body: int = setting(4 * GB, "one request as a whole", unit="bytes", low=64 * KB, high=1024 * GB)
-    parts: int = setting(1000, "MIME parts of one message", unit="parts", low=1, high=100_000)
+    body: int = setting(8 * GB, "one request as a whole", unit="bytes", low=64 * KB, high=1024 * GB)
+    document: int = setting(4 * GB, "one document", unit="bytes", low=64 * KB, high=1024 * GB)
+    memory: int = setting(
+        16 * MB, "small documents of one message held in memory together; beyond it they go to files as well",
+        unit="bytes", low=0, high=GB,
+    )  # fmt: skip
+    depth: int = setting(96, "levels of XML elements", unit="levels", low=16, high=4096)
+    elements: int = setting(400_000, "XML elements of one message", unit="elements", low=100, high=50_000_000)
+    attributes: int = setting(64, "attributes of one XML element", unit="attributes", low=16, high=10_000)
+    parts: int = setting(1024, "MIME parts of one message", unit="parts", low=1, high=100_000)
+    part_header: int = setting(8 * KB, "header of one MIME part", unit="bytes", low=256, high=64 * KB)
+    part_header_lines: int = setting(32, "header fields of one MIME part", unit="fields", low=3, high=1000)
+    expansion: int = setting(100, "times that a compressed body may grow", low=2, high=10_000)
+    receive_seconds: float = setting(600.0, "from the first byte of a request to its last", unit="seconds", low=1, high=86_400)
+    working: int = setting(
+        32, "transactions run at once by one process; others wait `working_wait`, then are answered XDSRegistryBusy or "
+        "XDSRepositoryBusy", unit="requests", low=1, high=512,
+    )  # fmt: skip
+    working_wait: float = setting(2.0, "how long a request waits for its turn", unit="seconds", low=0, high=600)
     query_results: int = setting(
-        25_000,
+        5_000,
         "objects one LeafClass query may return; more are answered XDSTooManyResults",
+        unit="objects",
+        low=1,
+        high=10_000_000,
+    )
+    query_references: int = setting(
+        50_000,
+        "objects one ObjectRef query may return; more are answered XDSTooManyResults",
         unit="objects",
         low=1,
         high=10_000_000,
@@ -139,7 +184,16 @@ class Settings:
         """The database in use; SQLite beside the documents when none is named."""
         return self.store.database or f"sqlite:///{Path(self.store.data).resolve() / 'carnet.sqlite'}"
 
+    def value(self, key: str, secret: bool = True) -> Any:
+        """The value of `group.key`; without `secret` a password in it is masked. Raises KeyError for an unknown key."""
+        group, _, name = key.partition(".")
+        if key not in TABLE:
+            raise KeyError(key)
+        value = getattr(getattr(self, group), name)
+        return value if secret or not isinstance(value, str) else _PASSWORD.sub(r"\1***@", value)
+
     def base_url(self) -> str:
+        """The URL under which clients reach the server, without a slash at its end."""
         host = f"[{self.server.host}]" if ":" in self.server.host else self.server.host
         return (self.server.public_url or f"http://{host}:{self.server.port}").rstrip("/")
 

@@ -1,0 +1,23 @@
+"""One module per command of the program, each with its click command under the name `command`.
+
+`COMMANDS` is what `carnet --help` prints without importing any of them: a command's libraries are loaded when it is used.
+"""
+
+from __future__ import annotations
+
+#: Name on the command line -> (module, one line of help). A command whose module is not installed is not listed.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "serve": ("serve", "Serve a document registry and a document repository."),
+    "demo": ("demo", "Start a server, submit, query and retrieve documents, and show each step."),
+    "patient": ("patient", "Make patients known to the registry; list and show them."),
+    "submit": ("submit", "Submit documents to a repository (ITI-41)."),
+    "query": ("query", "Ask a registry what it knows (ITI-18)."),
+    "get": ("get", "Retrieve documents from a repository (ITI-43)."),
+    "sample": ("sample", "Write a reproducible set of patients, documents and metadata."),
+    "config": ("config", "Print every setting, its value and where it came from."),
+    "check-store": ("check_store", "Read every stored byte again; compare registry and repository."),
+    "migrate": ("migrate", "Bring a store to the schema of this program, or back."),
+    "bench": ("bench", "Measure the server beside its floors."),
+    "test": ("test", "Run the tests of the checkout."),
+    "completion": ("completion", "Print the shell completion script for bash, zsh or fish."),
+}
