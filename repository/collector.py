@@ -112,7 +112,7 @@ def _give_up_files(store: FileStore, index: DocumentIndex, options: CollectorOpt
         with store.lock(exclusive=True):
             again = store.stat(sha256)
             if again is not None and _orphans(index, [again], now - options.age):
-                store.set_aside(sha256)
+                store.set_aside(sha256, now)
                 done.files += 1
 
 

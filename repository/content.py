@@ -237,7 +237,7 @@ class FileStore:
         except FileNotFoundError:
             return False
         self.alarms.sound("damaged", f"stored content {name} was damaged; set aside, and replaced by the same bytes sent again")
-        self.set_aside(name)
+        self.set_aside(name, time.time())
         return False
 
     def _make_folder(self, folder: Path) -> None:
@@ -331,10 +331,10 @@ class FileStore:
             if int(entry.name.rpartition(".")[2]) < before:
                 yield Path(entry.path)
 
-    def set_aside(self, sha256: str) -> None:
+    def set_aside(self, sha256: str, now: float) -> None:
         """Move a content to the quarantine. The caller holds the lock: shared to replace it, exclusive to give it up."""
         source = self._path(sha256)
-        source.rename(self.quarantine / f"{sha256}.{int(time.time())}")
+        source.rename(self.quarantine / f"{sha256}.{int(now)}")
         _fsync_folder(self.quarantine)
         _fsync_folder(source.parent)
 

@@ -2,53 +2,49 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from received import ROOMY
 
+import registry.tables  # noqa: F401  # declares the registry's tables in METADATA
+import repository.tables  # noqa: F401
 from repository.content import Alarms, FileStore
 from repository.index import DocumentIndex
-from repository.tables import blob, document
-from storage.database import Database, open_database
-
-POSTGRES = os.environ.get("CARNET_TEST_POSTGRES", "")
+from storage.database import METADATA, Database, open_database
+from tests.conftest import new_postgres_database
+from tests.repository.received import ROOMY
 
 
 def make_tables(url: str) -> None:
-    """The repository's tables alone; the whole store is made by the migrations."""
+    """Every table of the store, as the migrations would make them."""
     engine = sa.create_engine(url)
-    for table in (document, blob):
-        table.create(engine)
+    METADATA.create_all(engine)
     engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def shared_postgres_url() -> Iterator[str]:
+    """One database for the whole run: making one costs more than most tests."""
+    with new_postgres_database() as url:
+        make_tables(url)
+        yield url
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An empty database; a PostgreSQL one is emptied afterwards."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'store.sqlite'}"
-        return
-    if not POSTGRES:
-        pytest.skip("CARNET_TEST_POSTGRES names no PostgreSQL server")
-    name = f"carnet_repository_{secrets.token_hex(6)}"
-    admin = sa.create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    yield sa.make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-    admin.dispose()
-
-
-@pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    make_tables(database_url)
-    opened = open_database(database_url)
+        url = f"sqlite:///{tmp_path / 'store.sqlite'}"
+        make_tables(url)
+    else:
+        url = request.getfixturevalue("shared_postgres_url")
+    opened = open_database(url)
     yield opened
+    if request.param == "postgresql":
+        tables = list(reversed(METADATA.sorted_tables))
+        opened.write(lambda connection: [connection.execute(sa.delete(table)) for table in tables])
     opened.close()
 
 

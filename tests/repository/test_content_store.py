@@ -7,15 +7,15 @@ import errno
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from received import ROOMY, name_of, staged
 
 from metadata.vocabulary import ErrorCode
 from repository.content import CHUNK, ContentMismatch, FileStore, StoreOptions
 from repository.refusals import StoreRefusal
+from tests.repository.received import ROOMY, name_of, staged
 
 LARGE = os.urandom(3 * CHUNK + 17)
 
@@ -34,7 +34,7 @@ def test_what_is_kept_comes_back_and_leaves_no_staging_file(store: FileStore) ->
     assert part.bytes() is None
     store.keep(part)
     assert read(store, LARGE) == LARGE
-    assert os.listdir(store.root / "tmp") == []
+    assert list((store.root / "tmp").iterdir()) == []
     assert blob_of(store, LARGE).stat().st_mode & 0o777 == 0o600
 
 
@@ -60,7 +60,7 @@ def test_the_same_content_again_is_kept_once(store: FileStore) -> None:
     store.keep(staged(store, LARGE))
     assert blob_of(store, LARGE).stat().st_ino == inode
     assert blob_of(store, LARGE).stat().st_mtime > 1, "the collector must see that it is wanted again"
-    assert os.listdir(store.root / "tmp") == []
+    assert list((store.root / "tmp").iterdir()) == []
 
 
 def test_the_same_content_heals_a_damaged_one_and_keeps_the_evidence(store: FileStore) -> None:
@@ -115,7 +115,7 @@ def flip(path: Path, at: int = -1) -> None:
     path.write_bytes(content)
 
 
-DAMAGE = {
+DAMAGE: dict[str, Callable[[Path], object]] = {
     "first bit": lambda path: flip(path, 0),
     "last bit": lambda path: flip(path, -1),
     "truncated": lambda path: os.truncate(path, len(LARGE) - 1),
@@ -191,7 +191,7 @@ def test_the_headroom_is_kept_free(tmp_path: Path) -> None:
     with pytest.raises(StoreRefusal) as refused:
         store.staging.create()
     assert codes(refused) == [ErrorCode.XDSRepositoryOutOfResources]
-    assert os.listdir(tmp_path / "data" / "tmp") == []
+    assert list((tmp_path / "data" / "tmp").iterdir()) == []
 
 
 def test_a_read_only_store_is_refused_and_recovers(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_a_failed_flush_of_the_file_is_final(store: FileStore, monkeypatch: pyte
     with pytest.raises(StoreRefusal) as refused:
         store.keep(part)
     assert codes(refused) == [ErrorCode.XDSRepositoryError]
-    assert os.listdir(store.root / "tmp") == [], "its pages may be gone: nobody may flush it again"
+    assert list((store.root / "tmp").iterdir()) == [], "its pages may be gone: nobody may flush it again"
     assert store.stat(part.sha256) is None
     assert store.alarms.counts["store"] == 1
 
@@ -233,7 +233,7 @@ def test_a_failed_flush_of_the_folder_is_not_trusted_later(store: FileStore, mon
     real, descriptors = os.fsync, []
 
     def fsync(descriptor: int) -> None:
-        descriptors.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        descriptors.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
         if descriptors[-1] == str(blob_of(store, LARGE).parent):
             raise OSError(errno.EIO, "Input/output error")
         real(descriptor)
@@ -244,14 +244,14 @@ def test_a_failed_flush_of_the_folder_is_not_trusted_later(store: FileStore, mon
     before = blob_of(store, LARGE).stat().st_ino
     monkeypatch.undo()
     again = staged(store, LARGE)
-    fresh = os.stat(again.path()).st_ino
+    fresh = Path(again.path() or "").stat().st_ino
     store.keep(again)
     assert blob_of(store, LARGE).stat().st_ino == fresh != before
 
 
 def test_a_staging_file_that_lost_bytes_is_not_kept(store: FileStore) -> None:
     part = staged(store, LARGE)
-    os.truncate(part.path(), 100)
+    os.truncate(part.path() or "", 100)
     with pytest.raises(StoreRefusal):
         store.keep(part)
     assert store.stat(part.sha256) is None
