@@ -65,7 +65,8 @@ def parse_slot(element: etree._Element) -> Slot:
                 if value.tag == _VALUE:
                     # A comment splits the text: what stands after it counts as well.
                     values.append(str(value.xpath("string()")) if len(value) else value.text or "")
-    return Slot(element.get("name", ""), tuple(values), element.sourceline)
+    line: Any = element.sourceline  # the stubs know no type for it
+    return Slot(element.get("name", ""), tuple(values), line)
 
 
 def _localized(element: etree._Element) -> tuple[LocalizedString, ...]:
@@ -88,6 +89,7 @@ def parse_classification(element: etree._Element) -> Classification:
         elif tag == _NAME:
             name = _localized(child)
     get = element.get
+    line: Any = element.sourceline
     return Classification(
         get("id"),
         get("classificationScheme"),
@@ -96,7 +98,7 @@ def parse_classification(element: etree._Element) -> Classification:
         get("nodeRepresentation"),
         name,
         tuple(slots),
-        element.sourceline,
+        line,
     )
 
 
@@ -106,9 +108,8 @@ def _external_identifier(element: etree._Element) -> ExternalIdentifier:
         if child.tag == _NAME:
             name = _localized(child)
     get = element.get
-    return ExternalIdentifier(
-        get("id"), get("identificationScheme"), get("registryObject"), get("value"), name, element.sourceline
-    )
+    line: Any = element.sourceline
+    return ExternalIdentifier(get("id"), get("identificationScheme"), get("registryObject"), get("value"), name, line)
 
 
 def _local_name(tag: str) -> str:
@@ -138,6 +139,7 @@ def parse_registry_object(element: etree._Element) -> RegistryObject:
         elif tag == _VERSION_INFO:
             version = child.get("versionName")
     get = element.get
+    line: Any = element.sourceline
     return RegistryObject(
         _local_name(element.tag),
         get("id", ""),
@@ -155,7 +157,7 @@ def parse_registry_object(element: etree._Element) -> RegistryObject:
         tuple(slots),
         tuple(classifications),
         tuple(identifiers),
-        element.sourceline,
+        line,
     )
 
 

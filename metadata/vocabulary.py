@@ -5,7 +5,7 @@ Sources: ITI TF-3: 4.2.2 (associations), 4.2.4 (errors, Table 4.2.4.1-2), ITI TF
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import Enum, StrEnum
 
 
 class Actor(Enum):
@@ -26,11 +26,21 @@ class Transaction(Enum):
         "urn:ihe:iti:2007:ProvideAndRegisterDocumentSet-bResponse",
         Actor.REPOSITORY,
     )
-    ITI_42 = ("ITI-42", "urn:ihe:iti:2007:RegisterDocumentSet-b", "urn:ihe:iti:2007:RegisterDocumentSet-bResponse", Actor.REGISTRY)
+    ITI_42 = (
+        "ITI-42",
+        "urn:ihe:iti:2007:RegisterDocumentSet-b",
+        "urn:ihe:iti:2007:RegisterDocumentSet-bResponse",
+        Actor.REGISTRY,
+    )
     ITI_43 = ("ITI-43", "urn:ihe:iti:2007:RetrieveDocumentSet", "urn:ihe:iti:2007:RetrieveDocumentSetResponse", Actor.REPOSITORY)
     # One address, three messages: the action is that of the message (PRPA_IN201301UV02, ...02UV02, ...04UV02).
     ITI_44 = ("ITI-44", "urn:hl7-org:v3:PRPA_IN201301UV02", "urn:hl7-org:v3:MCCI_IN000002UV01", Actor.REGISTRY)
-    ITI_51 = ("ITI-51", "urn:ihe:iti:2009:MultiPatientStoredQuery", "urn:ihe:iti:2009:MultiPatientStoredQueryResponse", Actor.REGISTRY)
+    ITI_51 = (
+        "ITI-51",
+        "urn:ihe:iti:2009:MultiPatientStoredQuery",
+        "urn:ihe:iti:2009:MultiPatientStoredQueryResponse",
+        Actor.REGISTRY,
+    )
     ITI_57 = ("ITI-57", "urn:ihe:iti:2010:UpdateDocumentSet", "urn:ihe:iti:2010:UpdateDocumentSetResponse", Actor.REGISTRY)
     ITI_61 = (
         "ITI-61",
@@ -59,7 +69,7 @@ class Transaction(Enum):
         return "/xds/" + self.code.replace("-", "").lower()
 
 
-class ErrorCode(str, Enum):
+class ErrorCode(StrEnum):
     """`rs:RegistryError/@errorCode` (ITI TF-3: Table 4.2.4.1-2 and the supplements)."""
 
     DocumentQueued = "DocumentQueued"

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from metadata.datatypes import is_uuid
 from metadata.model import Association, DocumentEntry, Entity, Folder, Submission, SubmissionSet
 from metadata.rules.declare import alike, rule
 from metadata.rules.rule import Context, Fault
 from metadata.schemes import ASSOCIATION_DOCUMENTATION, STABLE
-from metadata.vocabulary import ASSOCIATION_BY_URN, AssociationType, ErrorCode
+from metadata.vocabulary import ASSOCIATION_BY_URN, AssociationType, ErrorCode, Severity
 
 UNRESOLVED = alike(ErrorCode.UnresolvedReferenceException)
 
@@ -29,8 +30,8 @@ def _a(entity: Entity) -> str:
 
 
 def is_registered(context: Context, id: str) -> bool:
-    """True for an id that can only mean an object of the registry."""
-    return id.startswith("urn:uuid:") and id not in context.members
+    """True for an id that can only mean an object of the registry. One that begins as a UUID and is none is AS-021."""
+    return id.startswith("urn:uuid:") and id not in context.members and is_uuid(id)
 
 
 def is_relationship(association: Association) -> bool:
@@ -236,7 +237,7 @@ def relationship_source_is_here(context: Context, association: Association) -> I
     source = association.sourceObject
     if not is_relationship(association) or isinstance(context.members.get(source), DocumentEntry):
         return
-    if source in context.members or source.startswith("urn:uuid:"):  # any other symbol is AS-004
+    if source in context.members or is_registered(context, source):  # any other symbol is AS-004
         yield Fault("the sourceObject is no DocumentEntry of this submission", "sourceObject", source, line=association.raw.line)
 
 
@@ -304,6 +305,33 @@ def nothing_appended_to_transformations(context: Context, submission: Submission
             )
 
 
+@rule(
+    "AS-020",
+    "ITI TF-3: 4.2.2",
+    Association,
+    severity=Severity.WARNING,
+    remedy="Leave @status out: the registry sets it.",
+)
+def status_is_not_sent(context: Context, association: Association) -> Iterator[Fault]:
+    """The status of an Association is set by the registry and not sent."""
+    if association.availabilityStatus is not None:
+        sent = association.availabilityStatus
+        yield Fault("the status is not taken over", "availabilityStatus", sent, line=association.raw.line)
+
+
+@rule(
+    "AS-021",
+    "ITI TF-3: 4.2.1.4, 4.2.3.1.5",
+    Association,
+    remedy="Write urn:uuid: and 8-4-4-4-12 lower-case hexadecimal digits, as the registry returned the entryUUID.",
+)
+def references_are_uuids(context: Context, association: Association) -> Iterator[Fault]:
+    """A reference that starts with urn:uuid: is a well-formed UUID in lower case."""
+    for attribute, id in (("sourceObject", association.sourceObject), ("targetObject", association.targetObject)):
+        if id.startswith("urn:uuid:") and id not in context.members and not is_uuid(id):
+            yield Fault("the reference is not a UUID in lower case", attribute, id, line=association.raw.line)
+
+
 RULES = (
     type_known,
     no_update_types,
@@ -324,4 +352,6 @@ RULES = (
     relationship_target_is_entry,
     snapshots_are_stable,
     nothing_appended_to_transformations,
+    status_is_not_sent,
+    references_are_uuids,
 )

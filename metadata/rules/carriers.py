@@ -20,7 +20,9 @@ from metadata.vocabulary import ObjectKind, Severity
 UUID_URN = re.compile(r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 # RFC 8141: urn:<NID>:<NSS>; the NSS is not looked into.
 _URN = re.compile(r"[uU][rR][nN]:[A-Za-z0-9][A-Za-z0-9-]{0,31}:\S+")
-_SLOT_VALUE_LENGTH = 256
+# rim:LongName and rim:FreeFormText of the ebRIM 3.0 schema.
+_LONG_NAME = 256
+_FREE_FORM_TEXT = 1024
 
 _SLOT_NAMES = {kind: frozenset(keyed(kind, Carrier.SLOT)) for kind in ObjectKind}
 _SCHEMES = {kind: keyed(kind, Carrier.CLASSIFICATION) for kind in ObjectKind}
@@ -28,6 +30,8 @@ _IDENTIFIERS = {kind: keyed(kind, Carrier.EXTERNAL_IDENTIFIER) for kind in Objec
 _NODES = {kind: frozenset(keyed(kind, Carrier.CLASSIFICATION_NODE)) for kind in ObjectKind}
 _NODES[ObjectKind.SUBMISSION_SET] |= {SUBMISSION_SET_NODE, FOLDER_NODE}  # two markers on one package: SUB-004
 _NODES[ObjectKind.FOLDER] |= {SUBMISSION_SET_NODE, FOLDER_NODE}
+#: The markers that each kind of object may carry.
+NODES = _NODES
 _KNOWN = {a.key: a for a in ATTRIBUTES if a.carrier in (Carrier.CLASSIFICATION, Carrier.EXTERNAL_IDENTIFIER)}
 
 FAMILY = Family(SubmissionSet, DocumentEntry, Folder, Association)
@@ -74,6 +78,18 @@ SLOT_EXTRA = FAMILY.row(
     "ITI TF-3: 4.2.3.1.6",
     "A slot that the standard does not define is named by a URN of its sender, not one that starts with urn:ihe:.",
     remedy="Correct the spelling if an IHE attribute is meant; name a slot of your own with a URN that you own, or leave it out.",
+)
+TEXT_LENGTH = FAMILY.row(
+    "OBJ-009",
+    "ITI TF-3: 4.2.3.1.1",
+    "Comments and the display name of a code have at most 1024 characters.",
+    remedy="Shorten the text: the ebRIM schema allows a LocalizedString 1024 characters.",
+)
+NAME_LENGTH = FAMILY.row(
+    "OBJ-010",
+    "ITI TF-3: 4.2.3.1.1",
+    "A code (nodeRepresentation) and a patientId have at most 256 characters.",
+    remedy="Shorten the value: the ebRIM schema allows 256 characters.",
 )
 CLASSIFIED_OBJECT = FAMILY.row(
     "OBJ-011",
@@ -152,6 +168,9 @@ def walk(context: Context, entity: Entity) -> Iterator[tuple[Rule, Fault]]:
         if name and name not in known and (not _URN.fullmatch(name) or name[:8].lower() == "urn:ihe:"):
             problem = "is reserved for IHE and not defined" if name[:8].lower() == "urn:ihe:" else "is no attribute and no URN"
             yield SLOT_EXTRA, Fault(f"the slot name '{name}' {problem}", name, line=slot.line)
+    for text in raw.description:
+        if len(text.value) > _FREE_FORM_TEXT:
+            yield TEXT_LENGTH, _too_long("the Description", "comments", text.value, _FREE_FORM_TEXT, raw.line)
     for classification in raw.classifications:
         yield from _classification(classification, raw.id, kind)
     for identifier in raw.externalIdentifiers:
@@ -185,9 +204,13 @@ def _slots(slots: tuple[Slot, ...], within: str) -> Iterator[tuple[Rule, Fault]]
         if not slot.name:
             yield SLOT_NAME, Fault("a slot has no name", within, line=slot.line)
         for value in slot.values:
-            if len(value) > _SLOT_VALUE_LENGTH:
-                message = f"a value of the slot {slot.name} has {len(value)} characters, {_SLOT_VALUE_LENGTH} are allowed"
+            if len(value) > _LONG_NAME:
+                message = f"a value of the slot {slot.name} has {len(value)} characters, {_LONG_NAME} are allowed"
                 yield SLOT_LENGTH, Fault(message, within or slot.name, value, line=slot.line)
+
+
+def _too_long(what: str, attribute: str, value: str, allowed: int, line: int | None) -> Fault:
+    return Fault(f"{what} has {len(value)} characters, {allowed} are allowed", attribute, value, line=line)
 
 
 def _classification(item: Classification, enclosing: str, kind: ObjectKind) -> Iterator[tuple[Rule, Fault]]:
@@ -203,6 +226,8 @@ def _classification(item: Classification, enclosing: str, kind: ObjectKind) -> I
     elif row.type is DataType.CODE:
         if not item.nodeRepresentation or item.nodeRepresentation.isspace():
             yield CODE_VALUE, Fault("the coded value has no code", name, line=item.line)
+        elif len(item.nodeRepresentation) > _LONG_NAME:
+            yield NAME_LENGTH, _too_long("the nodeRepresentation", name, item.nodeRepresentation, _LONG_NAME, item.line)
         schemes = item.values("codingScheme")
         if len(schemes) != 1 or not schemes[0]:
             count = len([s for s in schemes if s])
@@ -210,6 +235,9 @@ def _classification(item: Classification, enclosing: str, kind: ObjectKind) -> I
             yield CODE_SCHEME, Fault(message, name, item.nodeRepresentation or "", line=item.line)
         if not any(s.value and not s.value.isspace() for s in item.name):
             yield CODE_DISPLAY, Fault("the coded value has no display name", name, item.nodeRepresentation or "", line=item.line)
+        for text in item.name:
+            if len(text.value) > _FREE_FORM_TEXT:
+                yield TEXT_LENGTH, _too_long("the display name", name, text.value, _FREE_FORM_TEXT, item.line)
 
 
 def _unusual(item: Classification, kind: ObjectKind) -> Iterator[tuple[Rule, Fault]]:
@@ -248,6 +276,8 @@ def _identifier(item: ExternalIdentifier, enclosing: str, kind: ObjectKind) -> I
         return
     if not item.value:
         yield IDENTIFIER_VALUE, Fault("the ExternalIdentifier has no value", name, line=item.line)
+    elif len(item.value) > _LONG_NAME and row.type is DataType.CX:  # the grammars of the other types know their length
+        yield NAME_LENGTH, _too_long("the ExternalIdentifier", name, item.value, _LONG_NAME, item.line)
     fixed = IDENTIFIER_NAMES[scheme]
     if not item.name or item.name[0].value != fixed:
         sent = item.name[0].value if item.name else ""

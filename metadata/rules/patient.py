@@ -140,6 +140,28 @@ def replacement_fits_the_folders(context: Context, association: Association) -> 
             yield Fault(message, "patientId", source.patientId, line=association.raw.line)
 
 
+@rule(
+    "PAT-008",
+    "ITI TF-3: 4.2.2.1.3, 4.2.2.1.5",
+    Association,
+    codes=_DIFFERS,
+    needs_facts=True,
+    remedy="Send the association in a submission for the patient of the Folder.",
+)
+def set_has_the_patient_of_the_folder(context: Context, association: Association) -> Iterator[Fault]:
+    """A registered document enters a registered Folder by a SubmissionSet of their patient, merges taken into account."""
+    submission_set = context.submission.submissionSet
+    ends = (association.sourceObject, association.targetObject)
+    if not submission_set or not submission_set.patientId or not is_of_a_folder(context, association):
+        return
+    if not all(is_registered(context, id) for id in ends):
+        return  # one of them is new, and has the patient of the SubmissionSet: PAT-001, PAT-002
+    folder = _patient_behind(context, association.sourceObject)
+    if folder and not context.registry.same_patient(submission_set.patientId, folder):
+        message = f"the SubmissionSet is for '{submission_set.patientId}', the Folder belongs to another patient"
+        yield Fault(message, "sourceObject", association.sourceObject, line=association.raw.line)
+
+
 def _patient_behind(context: Context, id: str) -> str:
     """The patientId of a new or registered Folder or DocumentEntry; empty for anything else."""
     member = context.members.get(id)
@@ -157,4 +179,5 @@ RULES = (
     related_documents_share_the_patient,
     folder_and_document_share_the_patient,
     replacement_fits_the_folders,
+    set_has_the_patient_of_the_folder,
 )

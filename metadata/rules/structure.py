@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from metadata import schemes
 from metadata.datatypes import DataType, problem_with
 from metadata.model import Folder, RegistryObject, Submission, SubmissionSet
+from metadata.rules.carriers import NODES
 from metadata.rules.declare import identified, rule
 from metadata.rules.rule import Context, Fault
 from metadata.vocabulary import Actor, AssociationType, ErrorCode
@@ -168,6 +169,24 @@ def request_home_community(context: Context, submission: Submission) -> Iterator
             yield Fault(problem, slot.name, slot.values[0], line=slot.line)
 
 
+@rule("SUB-011", "ITI TF-3: 4.2.1.2.1, 4.2.1.3.1, 4.2.3.1.2", Submission)
+def loose_classifications_mark(context: Context, submission: Submission) -> Iterator[Fault]:
+    """A Classification beside the objects is a marker of the object that it names; codes and authors are nested in theirs."""
+    for classification in submission.looseClassifications:
+        entity = context.members.get(classification.classifiedObject or "")
+        if entity is None or classification.classificationNode in NODES[entity.kind]:
+            continue
+        meant = classification.classificationScheme or classification.classificationNode or ""
+        yield Fault(
+            f"the Classification beside the {entity.kind.value} is no marker of it",
+            object=entity.entryUUID,
+            attribute="Classification",
+            value=meant,
+            remedy="Nest a code or an author in its object; leave out what marks nothing.",
+            line=classification.line,
+        )
+
+
 RULES = (
     one_submission_set,
     packages_are_marked,
@@ -179,4 +198,5 @@ RULES = (
     folders_are_members,
     unique_ids_unique,
     request_home_community,
+    loose_classifications_mark,
 )

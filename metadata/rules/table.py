@@ -14,6 +14,7 @@ from typing import Any
 
 from metadata.model import Association, DocumentEntry, Folder, Submission, SubmissionSet
 from metadata.rules import (
+    advice,
     association,
     author,
     carriers,
@@ -46,6 +47,7 @@ RULES: tuple[Rule, ...] = (
     *codes.RULES,
     *lifecycle.RULES,
     *repository.RULES,
+    *advice.RULES,
 )
 FAMILIES: tuple[Family, ...] = (
     *carriers.FAMILIES,
@@ -72,11 +74,12 @@ Policies = Mapping[str, Policy]
 
 
 class _Needs(Enum):
-    """The three rounds in which rules are applied, by what they look at."""
+    """The rounds in which rules are applied, by what they look at."""
 
     MESSAGE = "the message alone"
     DOCUMENTS = "Context.documents"
     FACTS = "Context.facts"
+    ADVICE = "the message alone, where the options ask for advice"
 
 
 def rule(id: str) -> Rule:
@@ -85,8 +88,13 @@ def rule(id: str) -> Rule:
 
 
 def check(context: Context, policies: Policies | None = None) -> list[Finding]:
-    """Judge a submission by its message; where `context.documents` or `context.facts` are given, by the rules about them too."""
+    """Judge a submission by its message; where `context.documents` or `context.facts` are given, by the rules about them too.
+
+    Recommendations are judged where `context.options` holds `metadata.rules.advice.ADVICE`.
+    """
     findings = _apply(context, _Needs.MESSAGE)
+    if advice.ADVICE in context.options:
+        findings += _apply(context, _Needs.ADVICE)
     if context.documents is not None:
         findings += _apply(context, _Needs.DOCUMENTS)
     if context.facts is not None:
@@ -136,6 +144,8 @@ class _Pass:
 def _needs(row: Rule) -> _Needs:
     if row.needs_facts:
         return _Needs.FACTS
+    if advice.ADVICE in row.tags:
+        return _Needs.ADVICE
     return _Needs.DOCUMENTS if row.tags >= repository.DOCUMENTS else _Needs.MESSAGE
 
 

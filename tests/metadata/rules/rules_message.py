@@ -15,6 +15,7 @@ from metadata.vocabulary import Actor, ObjectKind, Transaction
 PATIENT = "IPP1001^^^&1.2.250.1.71.4.2.7&ISO"
 OTHER_PATIENT = "IPP2002^^^&1.2.250.1.71.4.2.7&ISO"
 MERGED_PATIENT = "IPP3003^^^&1.2.250.1.71.4.2.7&ISO"
+PATIENT_INFO = ("PID-3|77^^^&1.2.250.1.99&ISO", "PID-5|DUPONT^Marie", "PID-7|19560527", "PID-8|F")
 HASH = "da39a3ee5e6b4b0d3255bfef95601890afd80709"
 APPROVED = "urn:oasis:names:tc:ebxml-regrep:StatusType:Approved"
 DEPRECATED = "urn:oasis:names:tc:ebxml-regrep:StatusType:Deprecated"
@@ -150,11 +151,16 @@ def folder(id: str, unique_id: str) -> RegistryObject:
 
 
 def document_entry(id: str, unique_id: str, on_demand: bool = False) -> RegistryObject:
-    made = () if on_demand else (("creationTime", "20240131"), ("hash", HASH), ("size", "100"), ("URI", "report.xml"))
-    slots = (
-        *made,
-        ("languageCode", "fr-FR"),
+    made = (
+        ("creationTime", "20240131"),
+        ("hash", HASH),
+        ("size", "100"),
+        ("URI", "report.xml"),
         ("legalAuthenticator", "801234567897^Dupont^Anne^^^^^^&1.2.250.1.71.4.2.1&ISO"),
+    )
+    slots = (
+        *(() if on_demand else made),
+        ("languageCode", "fr-FR"),
         ("repositoryUniqueId", "1.2.250.1.213.9"),
         ("serviceStartTime", "20240130"),
         ("serviceStopTime", "202401311015"),
@@ -164,7 +170,6 @@ def document_entry(id: str, unique_id: str, on_demand: bool = False) -> Registry
     )
     coded_by = (
         schemes.DE_CLASS_CODE,
-        schemes.DE_CONFIDENTIALITY_CODE,
         schemes.DE_EVENT_CODE,
         schemes.DE_FORMAT_CODE,
         schemes.DE_HEALTHCARE_FACILITY_TYPE_CODE,
@@ -177,8 +182,12 @@ def document_entry(id: str, unique_id: str, on_demand: bool = False) -> Registry
         objectType=schemes.ON_DEMAND if on_demand else schemes.STABLE,
         mimeType="text/xml",
         name=text("Discharge report"),
-        slots=(*(Slot(n, (v,)) for n, v in slots), Slot("sourcePatientInfo", ("PID-5|DUPONT^Marie", "PID-7|19560527", "PID-8|F"))),
-        classifications=(author(id, schemes.DE_AUTHOR), *(coded(id, s) for s in coded_by)),
+        slots=(*(Slot(n, (v,)) for n, v in slots), Slot("sourcePatientInfo", PATIENT_INFO)),
+        classifications=(
+            author(id, schemes.DE_AUTHOR),
+            coded(id, schemes.DE_CONFIDENTIALITY_CODE, "N", "2.16.840.1.113883.5.25"),
+            *(coded(id, s) for s in coded_by),
+        ),
         externalIdentifiers=(
             identifier(id, schemes.DE_PATIENT_ID, PATIENT, "XDSDocumentEntry.patientId"),
             identifier(id, schemes.DE_UNIQUE_ID, unique_id, "XDSDocumentEntry.uniqueId"),
