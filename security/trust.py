@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.x509.oid import ExtensionOID
@@ -136,11 +136,20 @@ class TrustStore:
         key = (certificate.fingerprint(hashes.SHA256()), use)
         if at is None and self._good.get(key, datetime.min.replace(tzinfo=UTC)) > now:
             return certificate
-        _check_key(certificate, self.options.minimum_rsa)
-        _check_dates(certificate, now)
-        issuer = self._issuer(certificate, use, now)
-        self._check_policies(certificate)
-        self._check_revocation(certificate, issuer, now)
+        try:
+            _check_key(certificate, self.options.minimum_rsa)
+            _check_dates(certificate, now)
+            issuer = self._issuer(certificate, use, now)
+            self._check_policies(certificate)
+            self._check_revocation(certificate, issuer, now)
+        except (ValueError, x509.DuplicateExtension, UnsupportedAlgorithm) as wrong:
+            # `cryptography` reads names, key and extensions only when they are asked for: damage shows here, not at loading.
+            raise Denied(
+                "PKI-009",
+                f"the certificate cannot be read: {wrong}",
+                "le certificat est illisible",
+                "send the certificate as its authority issued it",
+            ) from None
         if self.ocsp is not None:
             self.ocsp(certificate, issuer)
         if at is None:
