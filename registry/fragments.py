@@ -2,7 +2,7 @@
 
 The first byte of a packed fragment names its dictionary; the rest is a raw deflate stream. A dictionary lives for ever: a new
 one gets a new number and a new file beside the old ones, because every stored row needs the one it was packed with.
-`dictionary_1.txt` holds the phrases of `metadata.fragments` and of the code systems in use; `benchmarks/` shows what it gains.
+`benchmarks/fragment_dictionary.py` makes one and tells what it gains: a DocumentEntry of 6.7 kB becomes 450 bytes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _APPROVED = AvailabilityStatus.APPROVED.urn
 
 @cache
 def _dictionary(number: int) -> bytes:
-    return (Path(__file__).parent / f"dictionary_{number}.txt").read_bytes()
+    return (Path(__file__).parent / f"dictionary_{number}.dict").read_bytes()
 
 
 @cache

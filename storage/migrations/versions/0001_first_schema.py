@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -26,7 +28,7 @@ def downgrade() -> None:
         op.drop_table(table)
 
 
-def _column(name: str, kind: type[sa.types.TypeEngine[object]], *, needed: bool = False) -> sa.Column[object]:
+def _column(name: str, kind: type[sa.types.TypeEngine[Any]], *, needed: bool = False) -> sa.Column[Any]:
     return sa.Column(name, kind(), nullable=not needed)
 
 
