@@ -233,6 +233,11 @@ class Message:
             entries = [o.id for o in self.objects.values() if o.element == "ExtrinsicObject"]
             self.documents = {id: ReceivedDocument(100, HASH) for id in entries}
 
+    @property
+    def state(self) -> RegistryState:
+        assert self.facts is not None
+        return self.facts
+
     # ------------------------------------------------------------------------------------------------------ bending it
 
     def add(self, *objects: RegistryObject) -> None:
@@ -247,8 +252,8 @@ class Message:
         for id in ids:
             del self.objects[id]
 
-    def change(self, id: str, **changes: Any) -> None:
-        self.objects[id] = replace(self.objects[id], **changes)
+    def change(self, id_: str, /, **changes: Any) -> None:
+        self.objects[id_] = replace(self.objects[id_], **changes)
 
     def slot(self, id: str, name: str, *values: str) -> None:
         """Give a slot these values; without values it goes."""
