@@ -22,7 +22,7 @@ from registry.codes import CodeBook, CodeKey
 from registry.facts import SqlFacts
 from registry.plan import Plan, plan_submission
 from soap.body.registry_response import build_registry_response
-from soap.endpoint import Answer, Call
+from soap.call import Answer, Call
 from storage.crash import crash_point
 from storage.database import Connection, Database
 from storage.errors import UniqueViolation
@@ -66,7 +66,8 @@ class RegisterDocumentSet:
     def __call__(self, call: Call) -> Answer:
         """The SOAP door: lcm:SubmitObjectsRequest in, rs:RegistryResponse out."""
         outcome = self.register(parse_submission(call.body), transaction=call.transaction)
-        return Answer(build_registry_response(ResponseStatus.SUCCESS, outcome.findings), ResponseStatus.SUCCESS, outcome.findings)
+        payload = build_registry_response(ResponseStatus.SUCCESS, outcome.findings, call.explain_base)
+        return Answer([payload], ResponseStatus.SUCCESS, outcome.findings)
 
     def register(
         self,

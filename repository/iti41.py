@@ -7,6 +7,7 @@ the registry said. The metadata itself is the registry's to judge.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -23,10 +24,9 @@ from repository.content import ContentStore
 from repository.index import Deposit, DocumentIndex, StoredDocument
 from repository.registry_port import Outcome, RegistryPort, Request
 from repository.tables import DocumentState
-from soap.body.provide import parse_provide
+from soap.body.provide import judge_media_type, parse_provide
 from soap.body.registry_response import build_registry_response
 from soap.call import Answer, Call, StagedPart
-from storage.crash import crash_point
 from storage.errors import StorageError
 
 
@@ -65,18 +65,32 @@ class ProvideAndRegister:
     def __call__(self, call: Call) -> Answer:
         """Raises `Refused` for what the repository itself refuses; a registry's refusal is an answer."""
         provided = parse_provide(call)
-        outcome = self.provide(provided.request, provided.documents)
-        payload = build_registry_response(outcome.status, outcome.findings)
-        crash_point("answer-before")
-        return Answer(payload, outcome.status, outcome.findings)
+        twice = [id for id, count in Counter(document.id for document in provided.documents).items() if count > 1]
+        if twice:
+            raise Refused([refusals.document_twice(id) for id in twice])
 
-    def provide(self, request: etree._Element, documents: Mapping[str, StagedPart]) -> Outcome:
+        def judge(submission: Submission) -> None:
+            entries = {entry.entryUUID: entry for entry in submission.documentEntries}
+            for document in provided.documents:
+                if document.id in entries:
+                    judge_media_type(document, entries[document.id].mimeType or "", call)
+
+        outcome = self.provide(provided.submit, provided.by_id(), judge)
+        payload = build_registry_response(outcome.status, outcome.findings, call.explain_base)
+        return Answer([payload], outcome.status, outcome.findings)
+
+    def provide(
+        self, request: etree._Element, documents: Mapping[str, StagedPart], judge: Callable[[Submission], None] | None = None
+    ) -> Outcome:
         """`request` is lcm:SubmitObjectsRequest (it is completed in place), `documents` what came by Document/@id.
 
+        `judge` sees the submission before anything is done with it, and may raise.
         After Success every document is durable and registered; after anything else nothing of it can be found.
         """
         complete(request, documents, self._options.repository_unique_id)
         submission = parse_submission(request)
+        if judge is not None:
+            judge(submission)
         warnings = self._check(submission, documents)
         try:
             deposit = self._deposit(submission, documents)

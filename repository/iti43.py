@@ -18,8 +18,8 @@ from repository.content import ContentMismatch, ContentStore
 from repository.delivery import Delivery
 from repository.index import DocumentIndex, StoredDocument
 from repository.iti41 import RepositoryOptions
-from soap.body.retrieve import DocumentRequest, RetrievedDocument, build_retrieve_response, parse_retrieve_request
-from soap.call import Answer, Attachment, Call, Caller
+from soap.body.retrieve import DocumentRequest, Retrieved, build_retrieve_answer, parse_document_requests
+from soap.call import Answer, Call, Caller
 from soap.wire import Wire
 from storage.errors import StorageError
 
@@ -71,8 +71,11 @@ class RetrieveDocumentSet:
         self._on_demand = on_demand
 
     def __call__(self, call: Call) -> Answer:
-        """Raises `Refused` when the request as a whole cannot be served."""
-        requests = parse_retrieve_request(call.body)
+        """Raises `Refused` when the request as a whole cannot be served.
+
+        The same document asked for twice is given twice.
+        """
+        requests = parse_document_requests(call.body)
         if len(requests) > self._options.retrieve_documents:
             raise Refused([refusals.too_many(len(requests), self._options.retrieve_documents)])
         try:
@@ -82,24 +85,21 @@ class RetrieveDocumentSet:
         status = ResponseStatus.SUCCESS
         if findings:
             status = ResponseStatus.PARTIAL_SUCCESS if found else ResponseStatus.FAILURE
-        payload = build_retrieve_response(status, findings, found, call.mtom)
-        return Answer(payload, status, findings, [d.attachment for d in found] if call.mtom else ())
+        return build_retrieve_answer(call, status, found, findings, call.explain_base)
 
-    def _answer_each(self, call: Call, requests: Sequence[DocumentRequest]) -> tuple[list[RetrievedDocument], list[Finding]]:
+    def _answer_each(self, call: Call, requests: Sequence[DocumentRequest]) -> tuple[list[Retrieved], list[Finding]]:
         refused = [self._elsewhere(call, request) for request in requests]
         wanted = [r for r, finding in zip(requests, refused, strict=True) if finding is None]
         stored = self._lookup(call, wanted)
         delivery = Delivery(self._store, self._index, list(stored.values()), self._options.check_before)
-        found: list[RetrievedDocument] = []
+        found: list[Retrieved] = []
         findings: list[Finding] = []
-        for number, (request, elsewhere) in enumerate(zip(requests, refused, strict=True)):
+        for request, elsewhere in zip(requests, refused, strict=True):
             if elsewhere is not None:
                 findings.append(elsewhere)
                 continue
             document = stored.get(request.documentUniqueId)
-            answer = (
-                self._produce(call, request, number) if document is None else self._deliver(request, document, delivery, number)
-            )
+            answer = self._produce(call, request) if document is None else self._deliver(request, document, delivery)
             if isinstance(answer, Finding):
                 findings.append(answer)
             else:
@@ -111,7 +111,7 @@ class RetrieveDocumentSet:
         own = self._options
         if not _same(call, request.repositoryUniqueId, own.repository_unique_id, "RepositoryUniqueId"):
             return refusals.unknown_repository(request.documentUniqueId, request.repositoryUniqueId, own.repository_unique_id)
-        home = request.homeCommunityId
+        home = request.home
         if home and own.home_community_id and not _same(call, home, own.home_community_id, "HomeCommunityId"):
             return refusals.unknown_community(request.documentUniqueId, home, own.home_community_id)
         return None
@@ -127,31 +127,27 @@ class RetrieveDocumentSet:
             if spelling is not None:
                 stored[requested] = rows[spelling]
                 if spelling != requested:
-                    (call.wire or Wire()).meet("WIRE-061", call.notes, "DocumentUniqueId")
+                    _wire(call).meet("WIRE-061", call.notes, "DocumentUniqueId")
         return stored
 
-    def _produce(self, call: Call, request: DocumentRequest, number: int) -> RetrievedDocument | Finding:
+    def _produce(self, call: Call, request: DocumentRequest) -> Retrieved | Finding:
         produced = self._on_demand.produce(request.documentUniqueId, call.caller) if self._on_demand is not None else None
         if produced is None:
             return refusals.unknown_document(request.documentUniqueId)
-        attachment = Attachment(_content_id(number), produced.mimeType, produced.size, produced.chunks)
-        return RetrievedDocument(request, produced.mimeType, attachment, produced.newRepositoryUniqueId, produced.newUniqueId)
+        return Retrieved(
+            request, produced.mimeType, produced.size, produced.chunks, produced.newRepositoryUniqueId, produced.newUniqueId
+        )
 
-    def _deliver(
-        self, request: DocumentRequest, document: StoredDocument, delivery: Delivery, number: int
-    ) -> RetrievedDocument | Finding:
+    def _deliver(self, request: DocumentRequest, document: StoredDocument, delivery: Delivery) -> Retrieved | Finding:
         try:
             chunks = delivery.chunks(document)
         except (ContentMismatch, refusals.StoreRefusal):
             return refusals.damaged(request.documentUniqueId)
-        return RetrievedDocument(
-            request, document.mimeType, Attachment(_content_id(number), document.mimeType, document.size, chunks)
-        )
+        return Retrieved(request, document.mimeType, document.size, chunks)
 
 
-def _content_id(number: int) -> str:
-    """Unique within one answer, which is all that a Content-ID is asked to be."""
-    return f"document{number + 1}@carnet"
+def _wire(call: Call) -> Wire:
+    return call.wire or Wire()
 
 
 def _bare(identifier: str) -> str:
@@ -170,5 +166,5 @@ def _same(call: Call, requested: str, own: str, attribute: str) -> bool:
         return True
     if _bare(requested) != _bare(own):
         return False
-    (call.wire or Wire()).meet("WIRE-061", call.notes, attribute)
+    _wire(call).meet("WIRE-061", call.notes, attribute)
     return True

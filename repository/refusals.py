@@ -63,6 +63,19 @@ def of_storage_error(error: StorageError) -> StoreRefusal:
     return StoreRefusal([unwritable("the database cannot be written now")])
 
 
+def document_twice(id: str) -> Finding:
+    """Two xds:Document with one id: nobody can tell which of them the entry describes."""
+    return Finding(
+        rule="STORE-010",
+        code=ErrorCode.XDSRepositoryMetadataError,
+        message="two xds:Document have this id",
+        remedy="Give each xds:Document the id of its own ExtrinsicObject",
+        object=id,
+        attribute="Document/@id",
+        section=PROVIDE + ".2",
+    )
+
+
 def other_content(unique_id: str, same_size: bool) -> Finding:
     """The uniqueId stands already for other bytes."""
     return Finding(

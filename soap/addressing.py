@@ -60,6 +60,11 @@ class Addressing:
     reply_to: str = ""
 
 
+def find_message_id(headers: Sequence[etree._Element]) -> str:
+    """wsa:MessageID, for wsa:RelatesTo of whatever is answered; "" without one."""
+    return next(((header.text or "").strip() for header in headers if header.tag == _MESSAGE_ID), "")
+
+
 def read_addressing(headers: Sequence[etree._Element], wire: Wire, notes: list[Note]) -> Addressing:
     """Raises the faults of WIRE-056, WIRE-058 and of WS-Addressing for headers that occur twice."""
     found: dict[str, etree._Element] = {}
@@ -71,7 +76,6 @@ def read_addressing(headers: Sequence[etree._Element], wire: Wire, notes: list[N
         elif header.tag.startswith(f"{{{WSA_2004}}}"):
             raise wire.refuse("WIRE-056", f"header {etree.QName(header).localname}")
     action = _action(found.get(_ACTION), wire, notes)
-    message_id = found.get(_MESSAGE_ID)
     reply_to = ""
     for name in (_REPLY_TO, _FAULT_TO):
         header = found.get(name)
@@ -80,7 +84,7 @@ def read_addressing(headers: Sequence[etree._Element], wire: Wire, notes: list[N
             wire.meet("WIRE-058", notes, f"{_SINGLE[name]} '{address[:100]}'")
         if name == _REPLY_TO:
             reply_to = address
-    return Addressing(action, (message_id.text or "").strip() if message_id is not None else "", reply_to)
+    return Addressing(action, find_message_id(headers), reply_to)
 
 
 def _action(header: etree._Element | None, wire: Wire, notes: list[Note]) -> str:

@@ -64,7 +64,8 @@ class Call:
     """One understood request: what a transaction handler gets.
 
     `parts` are the MIME parts by Content-ID (without the angle brackets); `contents` resolves what stands in xds:Document to
-    parts (`soap.body.provide.parse_provide` asks it); `wire` is the profile by which quirks are judged.
+    parts (`soap.body.provide.parse_provide` asks it); `wire` is the profile by which quirks are judged; `explain_base` + rule id
+    is the address of the page that explains a rule, for the `build_...` functions of `soap.body`.
     """
 
     transaction: Transaction
@@ -80,6 +81,7 @@ class Call:
     action: str = ""
     wire: Wire | None = None
     contents: Contents | None = None
+    explain_base: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,9 +85,11 @@ class Fault(Exception):
         return " ".join(parts)
 
 
-def sender(reason: str, *, rule: str = "", remedy: str = "", subcode: tuple[str, str] | None = None) -> Fault:
+def sender(
+    reason: str, *, rule: str = "", remedy: str = "", subcode: tuple[str, str] | None = None, status: int | None = None
+) -> Fault:
     """The commonest fault: the message is at fault."""
-    return Fault(FaultCode.SENDER, reason, rule=rule, remedy=remedy, subcode=subcode)
+    return Fault(FaultCode.SENDER, reason, rule=rule, remedy=remedy, subcode=subcode, status=status)
 
 
 def build_fault(fault: Fault, relates_to: str = "", explain_base: str = "") -> bytes:

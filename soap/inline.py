@@ -17,17 +17,13 @@ from soap.staging import Part, PartWriter, Staging
 from soap.wire import Wire
 
 DOCUMENT = q(XDS, "Document")
-#: Attribute that stands for an inline document already decoded: its value is the part's key. Outside messages cannot forge
-#: it, since a message that carries it is refused.
+#: Attribute that stands for an inline document already decoded: its value is the part's place in `staged`. `soap/request.py`
+#: takes it off at once; a message cannot forge it, since one that carries it is refused.
 MARK = "{urn:carnet:inline}part"
-
-_DEPTH = 96
-_ELEMENTS = 400_000
-_ATTRIBUTES = 64
 
 
 class InlineParser:
-    """Feed octets, then `close` for the root element. The parts are appended to `staged`; `MARK` gives their Content-ID."""
+    """Feed octets, then `close` for the root element. The parts are appended to `staged`; `MARK` gives their place."""
 
     def __init__(self, limits: Limits, wire: Wire, staging: Staging, staged: list[Part]) -> None:
         self._target = _Target(limits, wire, staging, staged)
@@ -94,10 +90,10 @@ class _Target:
         if tag != DOCUMENT or attributes.get("href"):
             self._builder.start(tag, dict(attributes), nsmap or {})
             return
-        key = f"inline-{len(self._staged)}"
-        self._writer = PartWriter(self._staging, self._limits.memory, key, "")
+        place = len(self._staged)
+        self._writer = PartWriter(self._staging, self._limits.memory, f"inline-{place}", "")
         self._decoder = Base64Decoder(self._take, self._wire, "WIRE-046-raw")
-        self._open = self._builder.start(tag, {**attributes, MARK: key}, nsmap or {})
+        self._open = self._builder.start(tag, {**attributes, MARK: str(place)}, nsmap or {})
 
     def data(self, text: str) -> None:
         if self._decoder is None:
@@ -160,9 +156,9 @@ class _Target:
     def _check(self, attributes: int) -> None:
         if self._markup > self._limits.root:
             raise too_large(self._markup, self._limits.root)
-        if self._depth > _DEPTH:
-            raise too_much("levels of elements", self._depth, _DEPTH)
-        if self._elements > _ELEMENTS:
-            raise too_much("elements", self._elements, _ELEMENTS)
-        if attributes > _ATTRIBUTES:
-            raise too_much("attributes on one element", attributes, _ATTRIBUTES)
+        if self._depth > self._limits.depth:
+            raise too_much("levels of elements", self._depth, self._limits.depth)
+        if self._elements > self._limits.elements:
+            raise too_much("elements", self._elements, self._limits.elements)
+        if attributes > self._limits.attributes:
+            raise too_much("attributes on one element", attributes, self._limits.attributes)

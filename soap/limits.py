@@ -18,6 +18,12 @@ class Limits:
 
     root: int = 2 * MB
     """XML of the envelope, inline documents not counted."""
+    depth: int = 96
+    """Levels of elements (count); a submission has 10."""
+    elements: int = 400_000
+    """Elements of the envelope (count)."""
+    attributes: int = 64
+    """Attributes of one element (count)."""
     inline: int = 32 * MB
     """All documents of one message that came as inline base64 together, decoded."""
     memory: int = 64 * KB
@@ -44,8 +50,6 @@ class Limits:
     """A compressed body may grow by this factor (ratio), and never over `root` + 4/3 of `inline` or `total`."""
     receive_seconds: float = 600.0
     """From the first octet to the last."""
-    requests: int = 64
-    """Requests read or worked on at once (count); over it HTTP 503 with Retry-After, before anything is read."""
     working: int = 32
     """Understood requests whose transaction runs at once (count); over it XDSRegistryBusy or XDSRepositoryBusy."""
     working_wait: float = 2.0

@@ -63,17 +63,6 @@ class Body:
             raise Fault(FaultCode.SENDER, f"The request took longer than {self._limits.receive_seconds:g} seconds to arrive", status=408)
         return data
 
-    def drain(self, most: int) -> bool:
-        """Reads and drops what is left, at most `most` octets. True when the end was reached."""
-        try:
-            while self.read_wire(CHUNK):
-                most -= CHUNK
-                if most < 0:
-                    return False
-        except Fault:
-            return False
-        return True
-
 
 class _Unpacker:
     """gzip or deflate, bounded at every step: never more than `n` octets come out of one call."""

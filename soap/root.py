@@ -34,22 +34,27 @@ class RootSink:
 
     def __init__(self, limits: Limits, wire: Wire, notes: list[Note], staging: Staging, staged: list[Part]) -> None:
         self._limits = limits
-        self._parse_limits = ParseLimits(max_bytes=limits.root)
+        self._parse_limits = ParseLimits(limits.root, limits.depth, limits.elements, limits.attributes)
         self._wire = wire
         self._notes = notes
         self._staging = staging
         self._staged = staged
         self._held: list[bytes] = []
-        self._size = 0
+        self.size = 0
         self._inline: InlineParser | None = None
 
+    @property
+    def streamed(self) -> bool:
+        """The envelope is a large one: its documents have been decoded while it came."""
+        return self._inline is not None
+
     def write(self, chunk: bytes | memoryview) -> None:
-        self._size += len(chunk)
+        self.size += len(chunk)
         if self._inline is not None:
             self._inline.feed(bytes(chunk))
             return
         self._held.append(bytes(chunk))
-        if self._size > self._limits.root:
+        if self.size > self._limits.root:
             self._inline = InlineParser(self._limits, self._wire, self._staging, self._staged)
             for held in self._held:
                 self._inline.feed(held)

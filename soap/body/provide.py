@@ -10,7 +10,7 @@ from lxml import etree
 from schemas.namespaces import LCM, XDS, XOP, q
 from soap.call import Call, Note, StagedPart
 from soap.fault import Fault, FaultCode, sender
-from soap.inline import DOCUMENT, MARK
+from soap.inline import DOCUMENT
 from soap.limits import Limits
 from soap.mime import Base64Decoder
 from soap.mtom import Parts
@@ -43,9 +43,13 @@ class Provided:
 
 
 class Contents:
-    """Resolves the content of xds:Document elements: xop:Include to a part, base64 to a new part."""
+    """Resolves the content of xds:Document elements: xop:Include to a part, base64 to a new part.
 
-    def __init__(self, parts: Parts, inline: Mapping[str, Part], staging: Staging, staged: list[Part], limits: Limits, wire: Wire) -> None:
+    `inline` are the elements whose base64 was decoded while the envelope came. `resolve` is called once, before the body is
+    validated; afterwards `of` knows the content of each element.
+    """
+
+    def __init__(self, parts: Parts, inline: Mapping[etree._Element, Part], staging: Staging, staged: list[Part], limits: Limits, wire: Wire) -> None:
         self._parts = parts
         self._inline = inline
         self._staging = staging
@@ -53,14 +57,29 @@ class Contents:
         self._limits = limits
         self._wire = wire
         self._decoded = 0
+        self._of: dict[etree._Element, StagedPart] = {}
 
-    def of(self, element: etree._Element, notes: list[Note]) -> StagedPart:
-        """The content of one xds:Document. Raises the faults of WIRE-036, 041, 045 and 046."""
+    def resolve(self, body: etree._Element, notes: list[Note]) -> None:
+        """Finds the content of every xds:Document; parts to which nothing refers are noted (WIRE-041).
+
+        Raises the faults of WIRE-036, 041, 045 and 046.
+        """
+        for element in body.iterchildren(DOCUMENT):
+            self._of[element] = self._find(element, notes)
+        for include in body.iter(_INCLUDE):
+            if include.getparent() not in self._of:
+                raise self._wire.refuse("WIRE-036-place", f"in {str(getattr(include.getparent(), 'tag', 'the SOAP Body'))[:120]}")
+        self._parts.note_unreferenced(self._wire, notes)
+
+    def of(self, element: etree._Element) -> StagedPart:
+        """The content of one xds:Document of the resolved body."""
+        return self._of[element]
+
+    def _find(self, element: etree._Element, notes: list[Note]) -> StagedPart:
         if element.get("href") is not None:
             raise self._wire.refuse("WIRE-045", f"href='{element.get('href', '')[:100]}'")
-        key = element.get(MARK)
-        if key is not None and key in self._inline:
-            return self._inline[key]
+        if element in self._inline:
+            return self._inline[element]
         children = [child for child in element if isinstance(child.tag, str)]
         if children:
             return self._included(element, children, notes)
@@ -99,22 +118,17 @@ class Contents:
 
 
 def parse_provide(call: Call) -> Provided:
-    """The submission and its documents. Raises Fault for content that cannot be resolved.
-
-    Parts to which nothing refers are noted (WIRE-041); whether each document has its entry is the repository's question.
-    """
+    """The submission and its documents. Whether each document has its entry is the repository's question."""
     submit = call.body.find(_SUBMIT)
     if submit is None:
         raise sender("The body has no lcm:SubmitObjectsRequest", rule="SOAP-BODY", remedy="Send the metadata as its first child.")
     contents = call.contents
     if contents is None:
-        raise ValueError("this call was made without contents; endpoint.py gives them to every ITI-41")
+        raise ValueError("this call was made without contents; soap/request.py gives them to every call")
     documents = tuple(
-        ProvidedDocument(element.get("id", ""), contents.of(element, call.notes), element.sourceline)
+        ProvidedDocument(element.get("id", ""), contents.of(element), element.sourceline)
         for element in call.body.iterchildren(DOCUMENT)
     )
-    if isinstance(call.parts, Parts) and call.wire is not None:
-        call.parts.note_unreferenced(call.wire, call.notes)
     return Provided(submit, documents)
 
 

@@ -9,7 +9,6 @@ from lxml import etree
 
 from schemas.namespaces import LCM, RIM, RMD, XDS, q
 from soap.body.retrieve import DocumentRequest, parse_document_requests
-from soap.call import Call
 
 _LIST, _REF = q(RIM, "ObjectRefList"), q(RIM, "ObjectRef")
 
@@ -39,9 +38,9 @@ def build_remove_objects(ids: Iterable[str]) -> bytes:
     return etree.tostring(root)
 
 
-def parse_remove_documents(call: Call) -> tuple[DocumentRequest, ...]:
+def parse_remove_documents(element: etree._Element) -> tuple[DocumentRequest, ...]:
     """The documents that an rmd:RemoveDocumentsRequest names; ids as in ITI-43."""
-    return parse_document_requests(call)
+    return parse_document_requests(element)
 
 
 def build_remove_documents(documents: Iterable[tuple[str, str]]) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
@@ -18,37 +19,28 @@ from soap.call import Answer, Attachment, Call, Inline
 
 _REQUEST = q(XDS, "DocumentRequest")
 _HOME, _REPOSITORY, _DOCUMENT = q(XDS, "HomeCommunityId"), q(XDS, "RepositoryUniqueId"), q(XDS, "DocumentUniqueId")
-_OID = "urn:oid:"
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentRequest:
-    """One document asked for. The ids are normalised for the lookup; `sent` are home, repository and document as they came,
-    for the echo in the response."""
+    """One document asked for, the ids as they came: the response repeats them. `home` is empty where it was absent."""
 
     home: str
     repositoryUniqueId: str
     documentUniqueId: str
-    sent: tuple[str, str, str] = ("", "", "")
     line: int | None = None
 
 
-def parse_document_requests(call: Call) -> tuple[DocumentRequest, ...]:
-    """The requests of an ITI-43 or ITI-86 body, in order (WIRE-061 is judged here, WIRE-065: any number)."""
-    return tuple(_document_request(element, call) for element in call.body.iterchildren(_REQUEST))
+def parse_document_requests(element: etree._Element) -> tuple[DocumentRequest, ...]:
+    """The requests of an ITI-43 or ITI-86 body, in order (WIRE-065: any number). A urn: prefix too many or too few is the
+    repository's to judge (WIRE-061): it alone knows how an id is stored."""
+    return tuple(_document_request(request) for request in element.iterchildren(_REQUEST))
 
 
-def _document_request(element: etree._Element, call: Call) -> DocumentRequest:
+def _document_request(element: etree._Element) -> DocumentRequest:
     home, repository, document = ((element.findtext(name) or "").strip() for name in (_HOME, _REPOSITORY, _DOCUMENT))
-    wanted_home = home if not home or home.startswith("urn:") else _OID + home
-    wanted_repository = repository.removeprefix(_OID)
-    wanted_document = document.removeprefix("urn:uuid:").removeprefix(_OID)
-    if call.wire is not None:
-        for sent, wanted, name in ((home, wanted_home, "HomeCommunityId"), (repository, wanted_repository, "RepositoryUniqueId"),
-                                   (document, wanted_document, "DocumentUniqueId")):  # fmt: skip
-            if sent != wanted:
-                call.wire.meet("WIRE-061", call.notes, name)
-    return DocumentRequest(wanted_home, wanted_repository, wanted_document, (home, repository, document), element.sourceline)
+    line: Any = element.sourceline
+    return DocumentRequest(home, repository, document, line)
 
 
 def build_retrieve_request(requests: Iterable[tuple[str, str, str]]) -> bytes:
@@ -78,10 +70,7 @@ def build_retrieve_answer(
     call: Call, status: ResponseStatus, documents: Sequence[Retrieved], findings: Sequence[Finding] = (), explain_base: str = ""
 ) -> Answer:
     """The answer in the form of the request: parts with xop:Include for MTOM, streamed base64 for plain SOAP."""
-    errors = build_error_list(findings, explain_base)
-    response = f'<rs:RegistryResponse xmlns:rs="{RS}" status="{status.value}"'.encode()
-    response += b">" + errors + b"</rs:RegistryResponse>" if errors else b"/>"
-    pieces: list[bytes | Inline] = [f'<xds:RetrieveDocumentSetResponse xmlns:xds="{XDS}">'.encode() + response]
+    pieces: list[bytes | Inline] = [build_retrieve_head(status, findings, explain_base)]
     attachments = []
     for number, document in enumerate(documents, 1):
         attachment = Attachment(f"document{number}@carnet", document.mimeType, document.size, document.chunks)
@@ -92,16 +81,25 @@ def build_retrieve_answer(
         else:
             pieces.append(Inline(attachment))
         pieces.append(b"</xds:Document></xds:DocumentResponse>")
-    pieces.append(b"</xds:RetrieveDocumentSetResponse>")
+    pieces.append(RETRIEVE_TAIL)
     return Answer(pieces, status, findings, attachments)
 
 
+RETRIEVE_TAIL = b"</xds:RetrieveDocumentSetResponse>"
+
+
+def build_retrieve_head(status: ResponseStatus, findings: Iterable[Finding], explain_base: str = "") -> bytes:
+    """Opens xds:RetrieveDocumentSetResponse, with the rs:RegistryResponse inside."""
+    errors = build_error_list(findings, explain_base)
+    response = f'<xds:RetrieveDocumentSetResponse xmlns:xds="{XDS}"><rs:RegistryResponse xmlns:rs="{RS}" status="{status.value}"'.encode()
+    return response + (b">" + errors + b"</rs:RegistryResponse>" if errors else b"/>")
+
+
 def _response_head(document: Retrieved) -> bytes:
-    home, repository, unique_id = document.request.sent
     fields = (
-        ("HomeCommunityId", home),
-        ("RepositoryUniqueId", repository),
-        ("DocumentUniqueId", unique_id),
+        ("HomeCommunityId", document.request.home),
+        ("RepositoryUniqueId", document.request.repositoryUniqueId),
+        ("DocumentUniqueId", document.request.documentUniqueId),
         ("NewRepositoryUniqueId", document.newRepositoryUniqueId),
         ("NewDocumentUniqueId", document.newDocumentUniqueId),
         ("mimeType", document.mimeType),

@@ -1,0 +1,100 @@
+"""From an `Answer` or a `Fault` to the octets of the HTTP answer: plain SOAP or MTOM, always with its exact length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from soap.body.retrieve import base64_size, base64_stream
+from soap.call import Answer, Attachment, Inline
+from soap.envelope import ANSWER_TAIL, answer_head
+from soap.fault import Fault, build_fault
+from soap.mtom import SOAP_TYPE, write_package
+from soap.receive import CHUNK
+
+#: An answer up to this many octets is finished before the first one is sent: what fails until then is a clear fault.
+WHOLE = CHUNK
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One HTTP answer. `length` is the sum of `pieces`, which are read once."""
+
+    status: int
+    content_type: str
+    length: int
+    pieces: Iterable[bytes]
+    retry_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a request came, and so how it is answered (ITI TF-2: V.8.1)."""
+
+    mtom: bool = False
+    soap11: bool = False
+    message_id: str = ""
+
+
+def reply_of_answer(answer: Answer, action: str, form: Form) -> Reply:
+    """HTTP 200 with the answer; `action` is its wsa:Action."""
+    head = answer_head(action, form.message_id, form.soap11)
+    if form.mtom:
+        root = [head, *_without_inline(answer.payload), ANSWER_TAIL]
+        written = write_package(root, answer.attachments, action)
+        return _whole_when_small(Reply(200, written.content_type, written.length, written.pieces))
+    pieces = [head, *answer.payload, ANSWER_TAIL]
+    length = sum(base64_size(p.attachment.size) if isinstance(p, Inline) else len(p) for p in pieces)
+    content_type = "text/xml; charset=UTF-8" if form.soap11 else f'{SOAP_TYPE}; charset=UTF-8; action="{action}"'
+    return _whole_when_small(Reply(200, content_type, length, _plain(pieces)))
+
+
+def reply_of_fault(fault: Fault, form: Form, explain_base: str = "") -> Reply:
+    """The fault with its HTTP status; in a package when the request was read as one."""
+    envelope = build_fault(fault, form.message_id, explain_base)
+    if fault.soap11:
+        return Reply(fault.status, "text/xml; charset=UTF-8", len(envelope), (envelope,), fault.retry_after)
+    if form.mtom:
+        written = write_package([envelope], (), fault.action)
+        return Reply(fault.status, written.content_type, written.length, written.pieces, fault.retry_after)
+    content_type = f'{SOAP_TYPE}; charset=UTF-8; action="{fault.action}"'
+    return Reply(fault.status, content_type, len(envelope), (envelope,), fault.retry_after)
+
+
+def _without_inline(payload: Sequence[bytes | Inline]) -> Iterator[bytes]:
+    for piece in payload:
+        if isinstance(piece, Inline):
+            raise TypeError("an MTOM answer carries documents as attachments, not inline")
+        yield piece
+
+
+def _whole_when_small(reply: Reply) -> Reply:
+    if reply.length > WHOLE:
+        return reply
+    whole = b"".join(reply.pieces)
+    if len(whole) != reply.length:
+        raise ValueError(f"an answer of {len(whole)} octets was announced with {reply.length}")
+    return Reply(reply.status, reply.content_type, reply.length, (whole,), reply.retry_after)
+
+
+def _plain(pieces: Sequence[bytes | Inline]) -> Iterator[bytes]:
+    """Small neighbours travel in one piece. Raises ValueError for a document of another size than announced."""
+    waiting = b""
+    for piece in pieces:
+        for chunk in base64_stream(_exactly(piece.attachment)) if isinstance(piece, Inline) else (piece,):
+            if waiting and len(waiting) + len(chunk) > CHUNK:
+                yield waiting
+                waiting = b""
+            waiting += chunk
+    yield waiting
+
+
+def _exactly(attachment: Attachment) -> Iterator[bytes]:
+    sent = 0
+    for chunk in attachment.chunks:
+        sent += len(chunk)
+        if sent > attachment.size:
+            break
+        yield chunk
+    if sent != attachment.size:
+        raise ValueError(f"attachment {attachment.content_id} has not the {attachment.size} octets that were announced")
