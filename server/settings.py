@@ -192,10 +192,10 @@ class Settings:
         value = getattr(getattr(self, group), name)
         return value if secret or not isinstance(value, str) else _PASSWORD.sub(r"\1***@", value)
 
-    def base_url(self) -> str:
-        """The URL under which clients reach the server, without a slash at its end."""
+    def base_url(self, port: int = 0) -> str:
+        """The URL under which clients reach the server, without a slash at its end; `port` is the one really taken."""
         host = f"[{self.server.host}]" if ":" in self.server.host else self.server.host
-        return (self.server.public_url or f"http://{host}:{self.server.port}").rstrip("/")
+        return (self.server.public_url or f"http://{host}:{port or self.server.port}").rstrip("/")
 
 
 class SettingError(Exception):

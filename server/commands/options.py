@@ -35,9 +35,8 @@ def takes_settings(*names: str) -> Callable[[F], F]:
     """Gives a command the options `names`, `--config FILE` and `--set group.key=value`; `settings_of` reads them."""
 
     def decorate(function: F) -> F:
-        function = click.option(
-            "--set", "changes", multiple=True, metavar="GROUP.KEY=VALUE", help="Set any setting `carnet config` shows; repeatable."
-        )(function)
+        about = "Set any setting that `carnet config` shows; repeatable."
+        function = click.option("--set", "changes", multiple=True, metavar="GROUP.KEY=VALUE", help=about)(function)
         function = click.option("--config", metavar="FILE", help="Settings file (default: carnet.toml here, when there is one).")(
             function
         )

@@ -1,0 +1,138 @@
+"""`carnet patient`: which patient identifiers the registry knows. Works on the store, beside a running server or without one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from server.commands.options import UsageError, settings_of, takes_settings
+from server.settings import Settings
+from storage.database import Database
+
+
+@click.group("patient")
+def command() -> None:
+    """Make patients known to the registry; list and show them."""
+
+
+@command.command("add")
+@click.argument("identifiers", metavar="CX...", nargs=-1, required=True)
+@takes_settings("data", "database")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def add(identifiers: tuple[str, ...], as_json: bool, **given: Any) -> None:
+    """Make each CX known, for example '4711^^^&1.2.3.4.5&ISO'. One that is known already is left as it is."""
+    wanted = [canonical(text) for text in identifiers]
+    from registry import patients
+
+    with database_of(settings_of(given)) as database:
+        added = [{"patient": cx, "added": patients.add(database, cx)} for cx in wanted]
+    if as_json:
+        click.echo(json.dumps(added, indent=2))
+        return
+    for one in added:
+        click.echo(f"{one['patient']}  {'added' if one['added'] else 'known already'}")
+
+
+@command.command("list")
+@takes_settings("data", "database")
+@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="Most patients to print.")
+@click.option("--after", type=int, default=0, metavar="ID", help="Go on behind this id of the list before.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(limit: int, after: int, as_json: bool, **given: Any) -> None:
+    """List the known identifiers in the order in which they became known."""
+    from registry import patients
+
+    with database_of(settings_of(given)) as database:
+        found = patients.list_patients(database, after, limit)
+    if as_json:
+        rows = [
+            {"id": p.id, "patient": p.cx, "state": p.state.name.lower(), "surviving": p.surviving, "created": p.created}
+            for p in found
+        ]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    if not found:
+        click.echo("no patient is known; make one known: carnet patient add '4711^^^&1.2.3.4.5&ISO'")
+        return
+    _table(("id", "patient", "state", "stands for", "since"), [
+        (str(p.id), p.cx, p.state.name.lower(), "" if p.surviving == p.cx else p.surviving, _moment(p.created)) for p in found
+    ])  # fmt: skip
+    if len(found) == limit:
+        click.echo(f"there may be more: carnet patient list --after {found[-1].id}")
+
+
+@command.command("show")
+@click.argument("identifier", metavar="CX")
+@takes_settings("data", "database")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(identifier: str, as_json: bool, **given: Any) -> None:
+    """Show the person behind CX: every identifier, and how many objects are registered. Exit status 1 when it is unknown."""
+    cx = canonical(identifier)
+    from registry import patients
+
+    with database_of(settings_of(given)) as database:
+        record = patients.show(database, cx)
+    if record is None:
+        raise click.ClickException(f"no patient {cx} is known; make it known: carnet patient add '{cx}'")
+    counts = {
+        "documentEntries": record.documentEntries,
+        "submissionSets": record.submissionSets,
+        "folders": record.folders,
+    }
+    if as_json:
+        identifiers = [{"patient": p.cx, "state": p.state.name.lower(), "created": p.created} for p in record.identifiers]
+        click.echo(json.dumps({"patient": record.asked.surviving, "identifiers": identifiers, **counts}, indent=2))
+        return
+    click.echo(f"{record.asked.surviving}")
+    _table(("identifier", "state", "since"), [(p.cx, p.state.name.lower(), _moment(p.created)) for p in record.identifiers])
+    click.echo("  ".join(f"{name} {count}" for name, count in counts.items()))
+
+
+def canonical(text: str) -> str:
+    """The CX as the registry keeps it; a usage error that shows the form for anything else."""
+    from metadata.hl7 import canonical_cx, problem_with_cx
+
+    cx = canonical_cx(text.strip())
+    problem = problem_with_cx(cx)
+    if problem is not None:
+        raise UsageError(
+            f"{text!r} is no patient identifier: {problem}. Accepted: ID^^^&OID&ISO, for example '4711^^^&1.2.3.4.5&ISO' "
+            "(ITI TF-3: 4.2.3.1.7)"
+        )
+    return cx
+
+
+@contextmanager
+def database_of(settings: Settings) -> Iterator[Database]:
+    """The store's database, made when it is new. A store that cannot be used ends the command."""
+    from server import preparation
+    from storage.database import open_database
+    from storage.errors import StorageError
+
+    try:
+        preparation.prepare(settings)
+        database = open_database(settings.database_url())
+        try:
+            yield database
+        finally:
+            database.close()
+    except (preparation.StoreError, StorageError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _moment(created: str) -> str:
+    return f"{created[:4]}-{created[4:6]}-{created[6:8]} {created[8:10]}:{created[10:12]}" if len(created) == 14 else created
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*head, box=None, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    Console(soft_wrap=True, markup=False, highlight=False).print(table)

@@ -1,0 +1,153 @@
+"""`carnet serve`: the registry and the repository, until SIGTERM."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from server.commands.options import UsageError, settings_of, takes_settings
+from server.settings import Settings
+
+_WIDER = (
+    "warning: listens on {host} without TLS: everybody who reaches this address can read and submit documents.\n"
+    "         Put a TLS proxy with client certificates in front of it, or listen on 127.0.0.1."
+)
+
+
+@click.command("serve")
+@takes_settings("data", "host", "port", "database", "workers", "role", "registry", "patients")
+def command(**given: Any) -> None:
+    """Serve a document registry and a document repository; the store is made on first use.
+
+    SIGTERM (or Ctrl-C) finishes what was begun and ends with 0.
+    """
+    serve(settings_of(given))
+
+
+def serve(settings: Settings) -> None:
+    """Prepare the store, then answer requests until a signal comes."""
+    from server import http, metrics, preparation
+
+    if preparation.apart(lambda: _check_and_prepare(settings)):
+        sys.exit(1)
+    try:
+        listener = http.listen(settings.server.host, settings.server.port)
+    except OSError as error:
+        place = f"server.host = {settings.server.host}, server.port = {settings.server.port}"
+        raise UsageError(f"{place}: {error.strerror}; choose another with --host and --port (0: any free port)") from None
+    port = listener.getsockname()[1]
+    if not is_local(settings.server.host):
+        click.echo(_WIDER.format(host=settings.server.host), err=True)
+    remove_counts = metrics.prepare(settings.server.workers)
+    parent = os.getpid()
+    try:
+        http.serve(listener, lambda: _load(settings), options_of(settings), lambda: click.echo(greeting(settings, port)))
+    finally:
+        if os.getpid() == parent:
+            remove_counts()
+
+
+def _check_and_prepare(settings: Settings) -> None:
+    """What would stop a worker stops the program before there is one."""
+    from server import preparation, wiring
+    from server.settings import SettingError
+
+    try:
+        wiring.wire_of(settings)
+        wiring.policies(settings)
+    except SettingError as error:
+        raise preparation.StoreError(str(error)) from None
+    preparation.prepare(settings)
+
+
+def _load(settings: Settings) -> Callable[..., Any]:
+    """In a worker: the application."""
+    from server import wiring
+
+    logging.basicConfig(
+        level=settings.server.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    # It greets at every start; what goes wrong on the wire is told by our own border.
+    logging.getLogger("spyne").setLevel(logging.ERROR)
+    return wiring.build(settings).wsgi
+
+
+def options_of(settings: Settings) -> Any:
+    """The listener's options out of the settings."""
+    from server.http import HttpOptions
+
+    server = settings.server
+    return HttpOptions(
+        workers=server.workers,
+        threads=server.threads,
+        connections=server.connections,
+        busy=server.busy,
+        uploads=server.uploads,
+        keepalive=server.keepalive,
+        header_seconds=server.header_seconds,
+        stall_seconds=server.stall_seconds,
+        body_rate=server.body_rate,
+        drain_seconds=server.drain_seconds,
+        header_line=server.header_line,
+        header_count=server.header_count,
+        log_level=server.log_level,
+        access_log=server.access_log,
+    )
+
+
+def is_local(host: str) -> bool:
+    """Whether only this machine can reach a listener on `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def greeting(settings: Settings, port: int) -> str:
+    """What a person needs next: the addresses, where the store is, and one command to type."""
+    from server.version import version
+
+    base = settings.base_url(port)
+    role = settings.role.role
+    lines = [f"Carnet {version()} is ready."]
+    if role != "registry":
+        lines.append(f"  repository  {base}/xds/repository   ITI-41, ITI-43   (WSDL: ?wsdl)")
+    if role != "repository":
+        lines.append(f"  registry    {base}/xds/registry   ITI-42, ITI-18   (WSDL: ?wsdl)")
+    else:
+        lines.append(f"  registry    elsewhere: {settings.role.registry_url}")
+    lines.append(f"  watch       {base}/health   {base}/metrics")
+    database = settings.value("store.database", secret=False)
+    lines.append(f"  store       {settings.store.data}, database {database or 'SQLite in it'}")
+    if role != "repository":
+        lines.append(f"  patients    {settings.domain.patients}")
+    lines += ["", "Type next:", f"  {example(settings, base)}"]
+    return "\n".join(lines)
+
+
+def example(settings: Settings, base: str) -> str:
+    """A command that works on this server as it stands."""
+    if settings.role.role == "repository":
+        return f"curl {base}/health"
+    if settings.domain.patients == "open":
+        return f"{program()} query FindDocuments --patient '4711^^^&1.2.3.4.5&ISO' --registry {base}/xds/registry"
+    where = f"--data {shlex.quote(settings.store.data)}"
+    if settings.store.database:
+        where += f" --database {shlex.quote(settings.value('store.database', secret=False))}"
+    return f"{program()} patient add '4711^^^&1.2.3.4.5&ISO' {where}"
+
+
+def program() -> str:
+    """How this program is called from where the user stands: by the launcher of the checkout, or installed."""
+    launcher = Path(__file__).resolve().parents[2] / "carnet"
+    if not launcher.is_file():
+        return "carnet"
+    return "./carnet" if launcher.parent == Path.cwd() else str(launcher)

@@ -1,0 +1,283 @@
+"""Everything meets here: settings become options of the rooms, the rooms become one WSGI application.
+
+`build` is called in each worker, after the fork: it opens the database. `Kit` is what is needed by whoever works on a store
+without serving (`check-store`, `patient`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from lxml import etree
+
+from metadata.model import Submission
+from metadata.rules import table as rules
+from metadata.rules.rule import Finding
+from metadata.rules.table import Policy
+from metadata.vocabulary import Transaction
+from registry.codes import CodeBook
+from registry.documents import RegisteredDocuments
+from registry.iti18 import RegistryStoredQuery
+from registry.iti42 import RegisterDocumentSet, RegisterOptions
+from registry.search import Search, SearchOptions
+from repository.collector import collect
+from repository.content import Alarms, FileStore, StoreOptions
+from repository.index import DocumentIndex
+from repository.iti41 import ProvideAndRegister, RepositoryOptions
+from repository.iti43 import RetrieveDocumentSet
+from repository.registry_port import InProcess, Registers, RegistryError, RegistryPort, RegistryUnreachable, Remote, Sends
+from repository.verify import RegistryView
+from server.health import HealthCheck
+from server.housekeeping import Housekeeping
+from server.identity import repository_unique_id
+from server.metrics import Metrics
+from server.settings import SettingError, Settings
+from server.site import Site
+from soap.call import Handler
+from soap.endpoint import Endpoint, EndpointOptions, Exchange
+from soap.limits import Limits
+from soap.wire import Do, Wire
+from storage.database import Connection, Database, open_database
+
+if TYPE_CHECKING:
+    from soap.client import Client
+
+E = TypeVar("E", bound=Enum)
+
+
+@dataclass(slots=True)
+class Kit:
+    """An open store. `registry` sees the registry's side of its documents: from the same database, or by ITI-18."""
+
+    settings: Settings
+    database: Database
+    store: FileStore
+    index: DocumentIndex
+    repository_unique_id: str
+    client: Client | None
+
+    @property
+    def registry(self) -> RegistryView:
+        from server.registry_view import LocalView, RemoteView
+
+        if self.client is not None:
+            return RemoteView(self.client)
+        return LocalView(RegisteredDocuments(self.database, self.repository_unique_id))
+
+    def close(self) -> None:
+        self.database.close()
+        if self.client is not None:
+            self.client.close()
+
+
+def open_kit(settings: Settings, alarm: Callable[[str], None] | None = None) -> Kit:
+    """Open a store that `preparation.prepare` has made. Raises `storage.errors.StorageError` and OSError."""
+    role = settings.role
+    database = open_database(settings.database_url())
+    options = StoreOptions(inline_limit=settings.store.small_document, headroom=settings.store.headroom)
+    store = FileStore(settings.store.data, options, Alarms(alarm))
+    client = None
+    if role.role == "repository":
+        from soap.client import Client
+
+        client = Client(registry=role.registry_url)
+    name = role.repository_unique_id or ("" if role.role == "registry" else repository_unique_id(database))
+    return Kit(settings, database, store, DocumentIndex(database), name, client)
+
+
+@dataclass(slots=True)
+class Application:
+    """The built server: `wsgi` answers requests, `close` ends what runs beside it."""
+
+    wsgi: Site
+    kit: Kit
+    housekeeping: Housekeeping
+
+    def close(self) -> None:
+        self.housekeeping.stop()
+        self.kit.close()
+
+
+def build(settings: Settings) -> Application:
+    """Open the store and put everything together. The housekeeping runs from now on."""
+    gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+    metrics = Metrics(gauges)
+    kit = open_kit(settings, metrics.alarm)
+    gauges["carnet_store_free_bytes"] = ("Room left on the disk of the document store.", lambda: free_bytes(kit.store))
+    endpoint = Endpoint(handlers(kit), endpoint_options(kit, lambda exchange: observe(metrics, exchange)))
+    housekeeping = Housekeeping(
+        lambda: collect(kit.store, kit.index, kit.registry), Path(settings.store.data) / "collected", settings.store.collect_hours
+    )
+    housekeeping.start()
+    site = Site(endpoint, HealthCheck(kit.database, kit.store), metrics, settings)
+    return Application(site, kit, housekeeping)
+
+
+# ----------------------------------------------------------------------------------------------------------- transactions
+
+
+def handlers(kit: Kit) -> dict[Transaction, Handler]:
+    """The transactions of the role."""
+    codes = CodeBook()
+    served: dict[Transaction, Handler] = {}
+    if kit.settings.role.role != "repository":
+        served |= registry_handlers(kit, codes)
+    if kit.settings.role.role != "registry":
+        served |= repository_handlers(kit, codes)
+    return served
+
+
+def registry_handlers(kit: Kit, codes: CodeBook) -> dict[Transaction, Handler]:
+    """The Document Registry."""
+    limits = kit.settings.limits
+    search = Search(kit.database, codes, SearchOptions(leaf_class=limits.query_results, object_ref=limits.query_references))
+    return {
+        Transaction.ITI_42: _registering(kit, codes),
+        Transaction.ITI_18: RegistryStoredQuery(kit.database, search),
+    }
+
+
+def repository_handlers(kit: Kit, codes: CodeBook) -> dict[Transaction, Handler]:
+    """The Document Repository, with its registry in this process or elsewhere."""
+    settings = kit.settings
+    options = RepositoryOptions(
+        repository_unique_id=kit.repository_unique_id,
+        home_community_id=settings.role.home_community_id,
+        check_before=settings.store.check_before,
+        retrieve_documents=settings.limits.retrieve_documents,
+        policies=policies(settings),
+    )
+    port: RegistryPort
+    if kit.client is not None:
+        port = Remote(kit.database, sending(kit.client))
+    else:
+        port = InProcess(registering_here(_registering(kit, codes)))
+    return {
+        Transaction.ITI_41: ProvideAndRegister(kit.store, kit.index, port, options),
+        Transaction.ITI_43: RetrieveDocumentSet(kit.store, kit.index, options),
+    }
+
+
+def _registering(kit: Kit, codes: CodeBook) -> RegisterDocumentSet:
+    options = RegisterOptions(open_domain=kit.settings.domain.patients == "open", policies=policies(kit.settings))
+    return RegisterDocumentSet(kit.database, codes, options)
+
+
+def registering_here(registry: RegisterDocumentSet) -> Registers:
+    """The registry of this process as the repository's port wants it."""
+
+    def register(submission: Submission, companion: Callable[[Connection], None]) -> Sequence[Finding]:
+        return registry.register(submission, companion=companion).findings
+
+    return register
+
+
+def sending(client: Client) -> Sends:
+    """ITI-42 as the repository's port wants it: no usable answer is `RegistryUnreachable`, whatever the reason."""
+    from soap.client_errors import ClientError
+
+    def send(element: etree._Element) -> tuple[str, Sequence[RegistryError]]:
+        try:
+            status, errors = client.send_register(element)
+        except ClientError as error:
+            raise RegistryUnreachable(str(error)) from error
+        return status, [RegistryError(e.error_code, e.code_context, e.severity, e.location) for e in errors]
+
+    return send
+
+
+# ---------------------------------------------------------------------------------------------------------------- options
+
+
+def endpoint_options(kit: Kit, observer: Callable[[Exchange], None]) -> EndpointOptions:
+    """The endpoint's options out of the settings."""
+    settings = kit.settings
+    return EndpointOptions(
+        staging=kit.store.staging,
+        limits=limits_of(settings),
+        wire=wire_of(settings),
+        public_url=settings.server.public_url,
+        observe=observer,
+    )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """What one message may cost."""
+    limits = settings.limits
+    return Limits(
+        root=limits.root_part,
+        depth=limits.depth,
+        elements=limits.elements,
+        attributes=limits.attributes,
+        inline=limits.inline_base64,
+        memory=settings.store.small_document,
+        memory_total=limits.memory,
+        part=limits.document,
+        total=limits.body,
+        parts=limits.parts,
+        part_header=limits.part_header,
+        part_header_lines=limits.part_header_lines,
+        expansion=limits.expansion,
+        receive_seconds=limits.receive_seconds,
+        working=limits.working,
+        working_wait=limits.working_wait,
+    )
+
+
+def wire_of(settings: Settings) -> Wire:
+    """The profile by which quirks are judged. Raises SettingError for a row that does not exist or cannot be changed."""
+    rows = _pairs(settings, "domain.wire_rows", Do)
+    try:
+        return Wire(strict=settings.domain.wire == "strict", overrides=rows)
+    except ValueError as error:
+        raise SettingError(f"{settings.origins.get('domain.wire_rows')}: domain.wire_rows: {error}") from None
+
+
+def policies(settings: Settings) -> dict[str, Policy]:
+    """The affinity domain's changes to single rules. Raises SettingError for a rule that does not exist."""
+    chosen = _pairs(settings, "domain.rules", Policy)
+    for id in chosen:
+        try:
+            rules.rule(id)
+        except KeyError:
+            known = ", ".join(row.id for row in rules.RULES)
+            raise SettingError(
+                f"{settings.origins.get('domain.rules')}: domain.rules: there is no rule {id}; rules are {known}"
+            ) from None
+    return chosen
+
+
+def _pairs(settings: Settings, key: str, words: type[E]) -> dict[str, E]:
+    """`A=word, B=word` as a mapping."""
+    pairs: dict[str, E] = {}
+    accepted: Mapping[str, E] = {str(one.value): one for one in words}
+    for pair in filter(None, (piece.strip() for piece in settings.value(key).split(","))):
+        name, _, word = (side.strip() for side in pair.partition("="))
+        if word not in accepted:
+            raise SettingError(
+                f"{settings.origins.get(key)}: {key}: {pair!r} is not accepted; accepted: ID=WORD, WORD: {', '.join(accepted)}"
+            )
+        pairs[name] = accepted[word]
+    return pairs
+
+
+def free_bytes(store: FileStore) -> float:
+    """Room on the disk of the store, in bytes."""
+    state = os.statvfs(store.root)
+    return float(state.f_bavail * state.f_frsize)
+
+
+def observe(metrics: Metrics, exchange: Exchange) -> None:
+    """Counts one exchange."""
+    if exchange.transaction is None:
+        return
+    outcome = exchange.status.name if exchange.status is not None else "FAULT"
+    codes = [finding.code.value for finding in exchange.findings] or ([exchange.fault] if exchange.fault else [])
+    metrics.transaction(exchange.transaction.code, outcome, exchange.seconds, codes)
+    for note in exchange.notes:
+        metrics.note(note.id)
