@@ -1,0 +1,31 @@
+"""The lines that a run prints: one a step, a summary, and what the summary stands for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from tests.nist.exceptions import Exceptions
+from tests.nist.runner import Outcome, Result
+
+
+def summary(results: Iterable[Result], exceptions: Exceptions, whole: bool) -> Iterator[str]:
+    """The last lines. `whole`: every test of the folder was run, so that an exception that no step has is told as well."""
+    results = list(results)
+    counts = Counter(result.outcome for result in results)
+    failed = counts[Outcome.FAILED] + counts[Outcome.STALE]
+    core = [result for result in results if result.core]
+    excepted = sum(result.outcome is Outcome.EXCEPTED for result in core)
+    passed = sum(result.outcome is Outcome.PASSED for result in core)
+    if whole:
+        missing = sorted(set(exceptions.steps) - {result.step for result in results})
+        if missing:
+            yield f"exceptions that no step of this folder has: {', '.join(missing)}"
+    yield (
+        f"{len(core)} steps need ITI-41, ITI-42, ITI-18 or ITI-43 alone: {passed} pass, {excepted} are listed exceptions, "
+        f"{len(core) - passed - excepted} fail"
+    )
+    yield (
+        f"{counts[Outcome.PASSED]} passed, {failed} failed, {counts[Outcome.EXCEPTED]} exceptions, "
+        f"{counts[Outcome.NOT_YET]} not yet, {counts[Outcome.PREPARED]} prepared by the target's own means"
+    )

@@ -1,0 +1,111 @@
+"""The server that the plans are run against: one of our own, or the one that NIST_TARGET names.
+
+    NIST_TARGET            base URL of a server with /xds/registry and /xds/repository, or two URLs "REGISTRY REPOSITORY"
+    NIST_REPOSITORY_ID     its repositoryUniqueId (our own server is told one)
+    NIST_PATIENT_COMMAND   command that makes patients known to it; the ids are appended as arguments. Unset: it is taken to
+                           accept any patient
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.nist.wire import Client
+from tests.server_process import ROOT, ServerProcess
+
+REPOSITORY_ID = "1.3.6.1.4.1.21367.2011.2.3.7"
+ASSIGNING_AUTHORITY = "1.3.6.1.4.1.21367.13.20.1000"
+COMMAND_SECONDS = 120
+
+
+@dataclass
+class Target:
+    """Where to send, and how a patient becomes known there. `bare` are addresses by transaction when it has such."""
+
+    client: Client
+    repository_id: str
+    announce: Callable[[Iterable[str]], None]
+
+
+class Patients:
+    """Fresh patient ids, made known to the target in advance: a command for each would take longer than the plans."""
+
+    def __init__(self, target: Target, advance: int) -> None:
+        self._target = target
+        self._advance = advance
+        self._ready: list[str] = []
+        self._stem = f"N{time.time_ns() // 1_000_000}"
+        self._count = itertools.count(1)
+        self._known: set[str] = set()
+
+    def new(self) -> str:
+        """A patient id that no step has used yet and the target knows."""
+        if not self._ready:
+            self._ready = [self.unknown() for _ in range(self._advance)]
+            self._target.announce(self._ready)
+            self._known.update(self._ready)
+        return self._ready.pop()
+
+    def unknown(self) -> str:
+        """A patient id that was never announced."""
+        return f"{self._stem}-{next(self._count)}^^^&{ASSIGNING_AUTHORITY}&ISO"
+
+    def make_known(self, patients: Iterable[str]) -> None:
+        """These very ids, where they are not known yet."""
+        missing = sorted(set(patients) - self._known)
+        if missing:
+            self._target.announce(missing)
+            self._known.update(missing)
+
+
+def add_patients(data: Path) -> Callable[[Iterable[str]], None]:
+    """`patient add` on the store of a server of our own."""
+
+    def announce(patients: Iterable[str]) -> None:
+        run_command([sys.executable, "-m", "server", "patient", "add", "--data", str(data), *patients])
+
+    return announce
+
+
+def run_command(command: list[str]) -> str:
+    """What the command printed; AssertionError with all of it when it fails."""
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environ, timeout=COMMAND_SECONDS, check=False)
+    assert done.returncode == 0, f"{command[:6]} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@contextlib.contextmanager
+def open_target() -> Iterator[Target]:
+    """The target that the environment names, or a server of our own that ends with the block."""
+    named = os.environ.get("NIST_TARGET", "").split()
+    if named:
+        yield _foreign(named)
+        return
+    with tempfile.TemporaryDirectory(prefix="carnet-nist-") as folder:
+        data = Path(folder) / "data"
+        environ = {"CARNET_ROLE_REPOSITORY_UNIQUE_ID": REPOSITORY_ID, "CARNET_DOMAIN_PATIENTS": "known"}
+        with ServerProcess(data, environ=environ) as server:
+            yield Target(Client(server.registry, server.repository), REPOSITORY_ID, add_patients(data))
+
+
+def _foreign(named: list[str]) -> Target:
+    base = named[0].rstrip("/")
+    registry, repository = named if len(named) == 2 else (f"{base}/xds/registry", f"{base}/xds/repository")
+    command = shlex.split(os.environ.get("NIST_PATIENT_COMMAND", ""))
+
+    def announce(patients: Iterable[str]) -> None:
+        if command:
+            run_command([*command, *patients])
+
+    return Target(Client(registry, repository), os.environ.get("NIST_REPOSITORY_ID", ""), announce)
