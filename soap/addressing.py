@@ -19,7 +19,9 @@ from soap.wire import Wire
 
 ANONYMOUS = "http://www.w3.org/2005/08/addressing/anonymous"
 
-_ACTION, _MESSAGE_ID, _REPLY_TO, _FAULT_TO, _ADDRESS = (q(WSA, n) for n in ("Action", "MessageID", "ReplyTo", "FaultTo", "Address"))
+_ACTION, _MESSAGE_ID, _REPLY_TO, _FAULT_TO, _ADDRESS = (
+    q(WSA, n) for n in ("Action", "MessageID", "ReplyTo", "FaultTo", "Address")
+)
 _SINGLE = {_ACTION: "Action", _MESSAGE_ID: "MessageID", _REPLY_TO: "ReplyTo", _FAULT_TO: "FaultTo", q(WSA, "To"): "To"}
 _MUST_UNDERSTAND = q(SOAP12, "mustUnderstand")
 
@@ -41,9 +43,12 @@ BODY: dict[Transaction, tuple[str, ...]] = {
 }
 
 #: The transaction that a body element alone means at an actor's address: the basic one.
-_BY_BODY: dict[str, Transaction] = {name: t for t in (T.ITI_44, T.ITI_86, T.ITI_62, T.ITI_43, T.ITI_42, T.ITI_41, T.ITI_18) for name in BODY[t]}
+_BY_BODY: dict[str, Transaction] = {
+    name: t for t in (T.ITI_44, T.ITI_86, T.ITI_62, T.ITI_43, T.ITI_42, T.ITI_41, T.ITI_18) for name in BODY[t]
+}
 
-#: Transactions that are served at their own address only: ITI-51 differs from ITI-18 by the action alone, ITI-44 is no XDS.b message.
+#: Transactions that are served at their own address only: ITI-51 differs from ITI-18 by the action alone, ITI-44 is no XDS.b
+#: message.
 OWN_ADDRESS_ONLY = frozenset({T.ITI_51, T.ITI_44})
 
 _ACTIONS: dict[str, Transaction] = {**TRANSACTION_BY_ACTION, **{f"{HL7V3}:PRPA_IN20130{n}UV02": T.ITI_44 for n in (1, 2, 4)}}
@@ -71,15 +76,19 @@ def read_addressing(headers: Sequence[etree._Element], wire: Wire, notes: list[N
     for header in headers:
         if header.tag in _SINGLE:
             if header.tag in found:
-                raise sender(f"The header wsa:{_SINGLE[header.tag]} occurs twice", subcode=(WSA, "InvalidAddressingHeader"), remedy="Send it once.")
+                raise sender(
+                    f"The header wsa:{_SINGLE[header.tag]} occurs twice",
+                    subcode=(WSA, "InvalidAddressingHeader"),
+                    remedy="Send it once.",
+                )
             found[header.tag] = header
         elif header.tag.startswith(f"{{{WSA_2004}}}"):
             raise wire.refuse("WIRE-056", f"header {etree.QName(header).localname}")
     action = _action(found.get(_ACTION), wire, notes)
     reply_to = ""
     for name in (_REPLY_TO, _FAULT_TO):
-        header = found.get(name)
-        address = (header.findtext(_ADDRESS) or "").strip() if header is not None else ""
+        reply = found.get(name)
+        address = (reply.findtext(_ADDRESS) or "").strip() if reply is not None else ""
         if address and address != ANONYMOUS:
             wire.meet("WIRE-058", notes, f"{_SINGLE[name]} '{address[:100]}'")
         if name == _REPLY_TO:
@@ -111,8 +120,8 @@ class Address:
 def choose(address: Address, action: str, body: etree._Element, http_action: str, wire: Wire, notes: list[Note]) -> Transaction:
     """The transaction of this message at this address.
 
-    Raises a Sender fault, wsa:ActionNotSupported, when the action is unknown or not served here, and a Sender fault when the body does
-    not belong to the action.
+    Raises a Sender fault, wsa:ActionNotSupported, when the action is unknown or not served here, and a Sender fault when the
+    body does not belong to the action.
     """
     if action:
         transaction = _by_action(address, action)

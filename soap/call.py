@@ -16,6 +16,8 @@ from metadata.rules.rule import Finding
 from metadata.vocabulary import ResponseStatus, Transaction
 
 if TYPE_CHECKING:
+    import builtins
+
     from soap.body.provide import Contents
     from soap.wire import Wire
 
@@ -32,13 +34,13 @@ class StagedPart(Protocol):
     sha1: str
     sha256: str
 
-    def bytes(self) -> bytes | None:
+    def bytes(self) -> builtins.bytes | None:
         """The content when it is held in memory (small), else None."""
 
     def path(self) -> str | None:
         """The staging file when there is one, else None. Whoever keeps the file renames it; the endpoint removes what is left."""
 
-    def chunks(self) -> Iterator[bytes]: ...
+    def chunks(self) -> Iterator[builtins.bytes]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,8 +58,8 @@ def anonymous(environ: Mapping[str, Any], headers: Sequence[etree._Element]) -> 
 class Exchange:
     """What happened with one request: what metrics, log and audit are made of.
 
-    `http_status` is that of the answer; `status` that of the response, None for a fault; `fault` the rule id of a fault, or its code
-    where it has none; `reference` the number under which the log has an unexpected error. `seconds` run from the request's
+    `http_status` is that of the answer; `status` that of the response, None for a fault; `fault` the rule id of a fault, or its
+    code where it has none; `reference` the number under which the log has an unexpected error. `seconds` run from the request's
     header to the last octet of the answer; `received` and `sent` count octets of the bodies on the wire. `broken` tells
     that the answer did not go out whole.
     """
@@ -101,8 +101,8 @@ class EndpointOptions:
     """
 
     staging: Staging
-    limits: Limits = Limits()
-    wire: Wire = Wire()
+    limits: Limits = field(default_factory=Limits)
+    wire: Wire = field(default_factory=Wire)
     explain_base: str = ""
     public_url: str = ""
     identify: Identify = anonymous
@@ -130,7 +130,9 @@ class Endpoint:
         address = self._addresses.get(exchange.path.rstrip("/"))
         if address is None:
             served = f"Addresses served here: {', '.join(self._addresses)}."
-            reply = self._fault(sender(f"Nothing is served at {exchange.path[:200]}", remedy=served, status=404), Form(), exchange)
+            reply = self._fault(
+                sender(f"Nothing is served at {exchange.path[:200]}", remedy=served, status=404), Form(), exchange
+            )
         elif exchange.method == "POST":
             reply = self._post(environ, address, exchange)
         else:
@@ -208,7 +210,9 @@ class Endpoint:
         exhausted = isinstance(error, MemoryError | OSError | StorageError)
         return Fault(
             FaultCode.RECEIVER,
-            "The server could not do this now" if exhausted else "The server failed on this message; nothing is wrong with its form",
+            "The server could not do this now"
+            if exhausted
+            else "The server failed on this message; nothing is wrong with its form",
             rule="SRV-005",
             remedy=remedy,
             reason_fr=f"Erreur interne du serveur, référence {reference}",
@@ -233,7 +237,7 @@ class Endpoint:
 
     def _url(self, environ: Mapping[str, Any]) -> str:
         """The absolute URL of the address that was asked, without query."""
-        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        path: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
         if self._options.public_url:
             return self._options.public_url.rstrip("/") + path
         host = environ.get("HTTP_HOST") or f"{environ.get('SERVER_NAME', 'localhost')}:{environ.get('SERVER_PORT', '80')}"

@@ -96,7 +96,13 @@ def put_back_in_headers(envelope: Envelope, parts: Parts, wire: Wire, notes: lis
     for header in envelope.headers:
         for include in list(header.iter(_INCLUDE)):
             parent = include.getparent()
-            if header.tag != _SECURITY or parent is None or len(parent) != 1 or (parent.text or "").strip() or (include.tail or "").strip():
+            if (
+                header.tag != _SECURITY
+                or parent is None
+                or len(parent) != 1
+                or (parent.text or "").strip()
+                or (include.tail or "").strip()
+            ):
                 raise wire.refuse("WIRE-036-place", f"in header {str(header.tag)[:120]}")
             wire.meet("WIRE-044", notes)
             part = parts.include(include.get("href") or "", wire, notes)
@@ -107,7 +113,12 @@ def put_back_in_headers(envelope: Envelope, parts: Parts, wire: Wire, notes: lis
 
 
 def _structure(reason: str) -> Fault:
-    return Fault(FaultCode.SENDER, reason, rule="SOAP-ENVELOPE", remedy="Send <s:Envelope><s:Header/><s:Body>one element</s:Body></s:Envelope>.")
+    return Fault(
+        FaultCode.SENDER,
+        reason,
+        rule="SOAP-ENVELOPE",
+        remedy="Send <s:Envelope><s:Header/><s:Body>one element</s:Body></s:Envelope>.",
+    )
 
 
 # --------------------------------------------------------------------------------------------------------------- answers

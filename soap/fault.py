@@ -112,8 +112,8 @@ def build_fault(fault: Fault, relates_to: str = "", explain_base: str = "") -> b
         subcode = f"<s:Subcode><s:Value xmlns:sub={quoteattr(namespace)}>sub:{local}</s:Value></s:Subcode>"
     french = f'<s:Text xml:lang="fr">{_xml(fault.reason_fr)}</s:Text>' if fault.reason_fr else ""
     return (
-        f'<?xml version="1.0" encoding="UTF-8"?>\n<s:Envelope xmlns:s="{SOAP12}" xmlns:wsa="{WSA}"><s:Header>{"".join(headers)}</s:Header>'
-        f"<s:Body><s:Fault><s:Code><s:Value>s:{fault.code.local}</s:Value>{subcode}</s:Code>"
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<s:Envelope xmlns:s="{SOAP12}" xmlns:wsa="{WSA}">'
+        f"<s:Header>{''.join(headers)}</s:Header><s:Body><s:Fault><s:Code><s:Value>s:{fault.code.local}</s:Value>{subcode}</s:Code>"
         f'<s:Reason><s:Text xml:lang="en">{_xml(fault.text())}</s:Text>{french}</s:Reason>'
         f"{_detail(fault, explain_base, 's:Detail')}</s:Fault></s:Body></s:Envelope>"
     ).encode()
@@ -125,7 +125,8 @@ def _build_soap11(fault: Fault, explain_base: str) -> bytes:
     return (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<e:Envelope xmlns:e="{SOAP11}" xmlns:s="{SOAP12}">{header}'
         f"<e:Body><e:Fault><faultcode>e:{fault.code.soap11}</faultcode>"
-        f'<faultstring xml:lang="en">{_xml(fault.text())}</faultstring>{_detail(fault, explain_base, "detail")}</e:Fault></e:Body></e:Envelope>'
+        f'<faultstring xml:lang="en">{_xml(fault.text())}</faultstring>{_detail(fault, explain_base, "detail")}'
+        "</e:Fault></e:Body></e:Envelope>"
     ).encode()
 
 
@@ -143,4 +144,9 @@ def _detail(fault: Fault, explain_base: str, tag: str) -> str:
 
 def _xml(text: str) -> str:
     """Escaped, and without the characters that XML 1.0 forbids: what a sender wrote may be quoted here."""
-    return escape("".join(c if c in "\t\n\r" or c >= " " and not "\ud800" <= c <= "\udfff" and c not in "\ufffe\uffff" else "\ufffd" for c in text))
+    return escape(
+        "".join(
+            c if c in "\t\n\r" or (c >= " " and not "\ud800" <= c <= "\udfff" and c not in "\ufffe\uffff") else "\ufffd"
+            for c in text
+        )
+    )

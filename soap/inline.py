@@ -6,6 +6,8 @@ builds the tree, under the same limits as any message. On the element whose text
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from lxml import etree
 
 from schemas.namespaces import XDS, q
@@ -28,7 +30,7 @@ class InlineParser:
     def __init__(self, limits: Limits, wire: Wire, staging: Staging, staged: list[Part]) -> None:
         self._target = _Target(limits, wire, staging, staged)
         self._parser = etree.XMLParser(
-            target=self._target,
+            target=cast(Any, self._target),
             resolve_entities=False,
             no_network=True,
             load_dtd=False,
@@ -65,7 +67,7 @@ class _Target:
     """lxml parser target: the tree without the documents."""
 
     def __init__(self, limits: Limits, wire: Wire, staging: Staging, staged: list[Part]) -> None:
-        self._builder = etree.TreeBuilder()
+        self._builder: Any = etree.TreeBuilder()
         self._limits = limits
         self._wire = wire
         self._staging = staging
@@ -125,7 +127,8 @@ class _Target:
         """Dropped."""
 
     def close(self) -> etree._Element:
-        return self._builder.close()
+        root: etree._Element = self._builder.close()
+        return root
 
     def abort(self) -> None:
         if self._writer is not None:

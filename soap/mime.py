@@ -147,7 +147,9 @@ class Scanner:
             self._position = cut
             if found < 0:
                 if not self._more():
-                    raise self._wire.refuse("WIRE-027", f"no closing boundary up to the end of the body at octet {self._before + len(self._data)}")
+                    raise self._wire.refuse(
+                        "WIRE-027", f"no closing boundary up to the end of the body at octet {self._before + len(self._data)}"
+                    )
                 search = 0
                 continue
             end = self._delimiter_end(len(mark), crlf)

@@ -56,8 +56,11 @@ class Parts(Mapping[str, StagedPart]):
         names = {sent, percent_decode(sent)}
         found = list({id(part): part for name in names for part in self._by_id.get(name, ())}.values())
         if not found:
-            raise wire.refuse("WIRE-041-missing", f"href='{href[:100]}'; parts are {', '.join(f'<{name}>' for name in list(self)[:8]) or 'none'}")
-        if len(found) > 1 or self._root_id and names & {self._root_id, percent_decode(self._root_id)}:
+            raise wire.refuse(
+                "WIRE-041-missing",
+                f"href='{href[:100]}'; parts are {', '.join(f'<{name}>' for name in list(self)[:8]) or 'none'}",
+            )
+        if len(found) > 1 or (self._root_id and names & {self._root_id, percent_decode(self._root_id)}):
             raise wire.refuse("WIRE-041-double", f"href='{href[:100]}'")
         part = found[0]
         if id(part) in self._used:
@@ -152,7 +155,9 @@ class _Reader:
         return Package(
             root_charset=inner.get("charset"),
             parts=Parts(self._parts, self._root_id),
-            action=parameters.get("action", "") or _nested_action(parameters.get("start-info", "")) or _nested_action(inner.get("type", "")),
+            action=parameters.get("action", "")
+            or _nested_action(parameters.get("start-info", ""))
+            or _nested_action(inner.get("type", "")),
             announced=tuple(word for word in announced if word),
         )
 
@@ -197,14 +202,20 @@ class _Reader:
                 seen = line.strip()[:80]
         if not self._scanner.consumed:
             raise self._wire.refuse("WIRE-027", "the body is empty")
-        found = f", the body begins a part with '{seen.decode('latin-1')}'" if seen else f", nothing like it stands in the first {limit} octets"
+        found = (
+            f", the body begins a part with '{seen.decode('latin-1')}'"
+            if seen
+            else f", nothing like it stands in the first {limit} octets"
+        )
         raise self._wire.refuse("WIRE-015", f"header '{delimiter[2:].decode()}'{found}")
 
     def _part(self, delimiter: bytes, start: str) -> bool:
         """Reads one part, root or other. True when the closing delimiter followed."""
         fields = read_fields(self._scanner, self._crlf, self._wire, self._limits, self._notes)
         content_id = self._content_id(fields)
-        is_root = self._root_fields is None and (not start or content_id == start or percent_decode(content_id) == percent_decode(start))
+        is_root = self._root_fields is None and (
+            not start or content_id == start or percent_decode(content_id) == percent_decode(start)
+        )
         encoding = fields.get("content-transfer-encoding", "")
         if is_root:
             self._root_fields, self._root_id = fields, content_id
@@ -254,7 +265,9 @@ class _Reader:
 
     def _judge_type(self, parameters: Fields) -> None:
         if "type" not in parameters or "start" not in parameters:
-            self._wire.meet("WIRE-019", self._notes, ", ".join(name for name in ("type", "start") if name not in parameters) + " absent")
+            self._wire.meet(
+                "WIRE-019", self._notes, ", ".join(name for name in ("type", "start") if name not in parameters) + " absent"
+            )
         announced = parameters.get("type", XOP_TYPE).split(";")[0].strip().lower()
         if announced != XOP_TYPE:
             self._wire.meet("WIRE-018", self._notes, f"type='{announced[:60]}'")

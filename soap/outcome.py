@@ -98,9 +98,11 @@ def of_storage_error(error: StorageError | OSError, transaction: Transaction, re
         remedy = "Send the same message again: the answer will say whether it was"
         return Finding(rule="SRV-004", code=_ERROR[actor], message=message, remedy=remedy, section=_SECTION)
     words = str(error).lower()
-    if isinstance(error, OSError) and error.errno in _FULL_ERRORS or any(word in words for word in _FULL_WORDS):
+    if (isinstance(error, OSError) and error.errno in _FULL_ERRORS) or any(word in words for word in _FULL_WORDS):
         remedy = "Send the same message again when the operator has made room; nothing of this one was kept"
-        return Finding(rule="SRV-002", code=_NO_ROOM[actor], message="the store has no room left" + known, remedy=remedy, section=_SECTION)
+        return Finding(
+            rule="SRV-002", code=_NO_ROOM[actor], message="the store has no room left" + known, remedy=remedy, section=_SECTION
+        )
     if isinstance(error, StorageUnavailable) and any(word in words for word in _BUSY_WORDS):
         return Finding(rule="SRV-001", code=_BUSY[actor], message="the database is busy" + known, remedy=_AGAIN, section=_SECTION)
     remedy = "Send the same message again when the operator has mended the store; nothing of this one was kept"

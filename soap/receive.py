@@ -51,7 +51,9 @@ class Body:
         try:
             data = self._raw(n)
         except (OSError, EOFError) as error:
-            raise self._wire.refuse("WIRE-027", f"the connection ended after {self.received} octets ({type(error).__name__})") from None
+            raise self._wire.refuse(
+                "WIRE-027", f"the connection ended after {self.received} octets ({type(error).__name__})"
+            ) from None
         if not data:
             if self.length is not None:
                 raise self._wire.refuse("WIRE-027", f"{self.received} octets came, Content-Length is {self.length}")
@@ -60,7 +62,9 @@ class Body:
         if self.received > self._limits.total:
             raise too_large(self.received, self._limits.total)
         if time.monotonic() > self._deadline:
-            raise Fault(FaultCode.SENDER, f"The request took longer than {self._limits.receive_seconds:g} seconds to arrive", status=408)
+            raise Fault(
+                FaultCode.SENDER, f"The request took longer than {self._limits.receive_seconds:g} seconds to arrive", status=408
+            )
         return data
 
 
@@ -102,7 +106,7 @@ class _Unpacker:
             raise self._wire.refuse("WIRE-004-bomb", str(error)) from None
         self._waiting = self._inflater.unconsumed_tail
         self._out += len(data)
-        if self._out > self._most or self._out > 1024 * 1024 and self._out > self._ratio * self._body.received:
+        if self._out > self._most or (self._out > 1024 * 1024 and self._out > self._ratio * self._body.received):
             raise self._wire.refuse("WIRE-004-bomb", f"{self._body.received} octets grow to more than {self._out}")
         return data
 
@@ -115,7 +119,9 @@ def _length(environ: Mapping[str, Any], wire: Wire) -> int | None:
         # Without either the message has no body (RFC 9112: 6.3); some servers mark an unframed, terminated stream instead.
         return None if chunked or environ.get("wsgi.input_terminated") else 0
     if chunked or not _DIGITS.fullmatch(stated):
-        raise wire.refuse("WIRE-002-two", f"Content-Length '{stated[:40]}'" + (" and Transfer-Encoding: chunked" if chunked else ""))
+        raise wire.refuse(
+            "WIRE-002-two", f"Content-Length '{stated[:40]}'" + (" and Transfer-Encoding: chunked" if chunked else "")
+        )
     return int(stated)
 
 
@@ -141,4 +147,7 @@ def too_large(size: int, limit: int) -> Fault:
 
 def too_much(what: str, count: int, limit: int) -> Fault:
     """A limit on the number or size of something inside the message was passed."""
-    return sender(f"The message has {count} {what}, the limit is {limit}", remedy="Send less in one message, or let the server raise the limit.")
+    return sender(
+        f"The message has {count} {what}, the limit is {limit}",
+        remedy="Send less in one message, or let the server raise the limit.",
+    )

@@ -17,7 +17,6 @@ from soap.addressing import Address, choose, find_message_id, read_addressing
 from soap.body.provide import Contents
 from soap.call import Call, Caller, Note
 from soap.envelope import Envelope, check_headers, open_envelope, put_back_in_headers
-from soap.fault import Fault
 from soap.inline import DOCUMENT, MARK
 from soap.limits import Limits
 from soap.mime import Fields, parse_content_type

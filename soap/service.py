@@ -15,6 +15,7 @@ beside parse and SQL, so the three transactions that carry the load, ITI-18, ITI
 from __future__ import annotations
 
 import importlib
+import importlib.abc
 import importlib.machinery
 import sys
 import types
@@ -41,7 +42,7 @@ class _SixMoves:
         return importlib.machinery.ModuleSpec(name, _Ready(module), is_package=True)
 
 
-class _Ready:
+class _Ready(importlib.abc.Loader):
     """Loader of a module that is there already."""
 
     def __init__(self, module: types.ModuleType) -> None:
@@ -123,7 +124,7 @@ class _Application(Application):  # type: ignore[misc]
         """Runs the operation. What it raises is carried past spyne, which would log it and make a fault of its own."""
         try:
             return super().call_wrapper(ctx)
-        except BaseException as error:  # noqa: BLE001 - raised again by Services.dispatch, nothing is swallowed
+        except BaseException as error:
             ctx.udc.error = error
             return None
 
@@ -156,14 +157,14 @@ class Services:
 
     def __init__(self, handlers: Mapping[Transaction, Handler]) -> None:
         self._direct = {t: h for t, h in handlers.items() if t in DIRECT}
-        services = [
+        services: list[Any] = [
             _declare(name, {t: h for t, h in handlers.items() if t.actor is actor})
             for actor, name in _ACTOR.items()
             if any(t.actor is actor for t in handlers)
         ]
         self._application = _Application(services, tns=XDS, name="Carnet", in_protocol=_Understood(), out_protocol=Soap12())
         self._server = _Server(self._application)
-        for listeners in [self._application, *services]:
+        for listeners in (self._application, *services):
             for event in _EVENTS:
                 listeners.event_manager.handlers.setdefault(event, oset())
 
@@ -211,9 +212,9 @@ def _operation(transaction: Transaction, handler: Handler) -> Any:
     name = operation_name(transaction)
     operation.__name__ = name
     operation.__doc__ = f"{transaction.code}, {BODY[transaction][0]}"
-    return rpc(
-        AnyXml, _returns=AnyXml, _body_style="bare", _operation_name=name, _out_message_name=f"{{{XDS}}}{name}Response"
-    )(operation)
+    return rpc(AnyXml, _returns=AnyXml, _body_style="bare", _operation_name=name, _out_message_name=f"{{{XDS}}}{name}Response")(
+        operation
+    )
 
 
 def _take_apart(context: Any) -> None:

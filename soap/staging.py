@@ -6,6 +6,7 @@ a second thread while this one receives and computes SHA-256: hashing releases t
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import os
 import queue
@@ -76,7 +77,9 @@ class Part:
 
     __slots__ = ("_content", "_path", "content_id", "content_type", "sha1", "sha256", "size")
 
-    def __init__(self, content_id: str, content_type: str, size: int, sha1: str, sha256: str, content: bytes | None, path: str | None) -> None:
+    def __init__(
+        self, content_id: str, content_type: str, size: int, sha1: str, sha256: str, content: bytes | None, path: str | None
+    ) -> None:
         self.content_id = content_id
         self.content_type = content_type
         self.size = size
@@ -85,13 +88,13 @@ class Part:
         self._content = content
         self._path = path
 
-    def bytes(self) -> bytes | None:
+    def bytes(self) -> builtins.bytes | None:
         return self._content
 
     def path(self) -> str | None:
         return self._path
 
-    def chunks(self) -> Iterator[bytes]:
+    def chunks(self) -> Iterator[builtins.bytes]:
         if self._content is not None:
             yield self._content
         elif self._path is not None:
@@ -103,7 +106,7 @@ class Part:
         """Deletes the staging file unless somebody has renamed it away."""
         if self._path is not None:
             with suppress(FileNotFoundError):
-                os.unlink(self._path)
+                Path(self._path).unlink()
 
 
 class _SecondThread:
@@ -200,7 +203,9 @@ class PartWriter:
             self._file.close()
             path = self._file.path
         self._kept = True
-        return Part(self.content_id, self.content_type, self.size, self._sha1.hexdigest(), self._sha256.hexdigest(), content, path)
+        return Part(
+            self.content_id, self.content_type, self.size, self._sha1.hexdigest(), self._sha256.hexdigest(), content, path
+        )
 
     def close(self) -> None:
         """Ends the second thread and, unless `finish` succeeded, deletes the file."""
@@ -212,7 +217,7 @@ class PartWriter:
         if self._file is not None:
             self._file.close()
             with suppress(FileNotFoundError):
-                os.unlink(self._file.path)
+                Path(self._file.path).unlink()
 
     def __enter__(self) -> PartWriter:
         return self

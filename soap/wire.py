@@ -6,6 +6,8 @@ settings may change single rows (`Wire.overrides`), but never a row marked `fixe
 make the server fetch or overwrite something, is refused always. `docs/wire.md` is this table in prose.
 """
 
+# ruff: noqa: E501 - a row of the table is read as a row
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 from lxml import etree
 
@@ -41,12 +42,16 @@ def parse_adhoc_query(element: etree._Element) -> AdhocQueryRequest:
     return_type = option.get("returnType", "") if option is not None else ""
     composed = option is not None and option.get("returnComposedObjects", "false").strip() in ("true", "1")
     if query is None:
-        return AdhocQueryRequest("", (), return_type, composed, "", element.sourceline)
+        return AdhocQueryRequest("", (), return_type, composed, "", cast(Any, element.sourceline))
     slots = tuple(parse_slot(child) for child in query if child.tag == _SLOT)
-    return AdhocQueryRequest(query.get("id", ""), slots, return_type, composed, query.get("home", ""), query.sourceline)
+    return AdhocQueryRequest(
+        query.get("id", ""), slots, return_type, composed, query.get("home", ""), cast(Any, query.sourceline)
+    )
 
 
-def build_adhoc_query(query_id: str, slots: Iterable[tuple[str, Sequence[str]]], return_type: str = LEAF_CLASS, home: str = "") -> bytes:
+def build_adhoc_query(
+    query_id: str, slots: Iterable[tuple[str, Sequence[str]]], return_type: str = LEAF_CLASS, home: str = ""
+) -> bytes:
     """A finished query:AdhocQueryRequest; values are written as given (quotes and parentheses are the caller's)."""
     request = etree.Element(q(QUERY, "AdhocQueryRequest"), nsmap={"query": QUERY, "rim": RIM})
     etree.SubElement(request, _OPTION, returnComposedObjects="true", returnType=return_type)
@@ -92,4 +97,6 @@ def build_object_ref(entry_uuid: str, home: str = "") -> bytes:
             if home:
                 reference.set("home", home)
             return etree.tostring(reference)
-    return f'<rim:ObjectRef id="{entry_uuid}" home="{home}"/>'.encode() if home else f'<rim:ObjectRef id="{entry_uuid}"/>'.encode()
+    return (
+        f'<rim:ObjectRef id="{entry_uuid}" home="{home}"/>'.encode() if home else f'<rim:ObjectRef id="{entry_uuid}"/>'.encode()
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 from lxml import etree
 
@@ -49,7 +50,15 @@ class Contents:
     validated; afterwards `of` knows the content of each element.
     """
 
-    def __init__(self, parts: Parts, inline: Mapping[etree._Element, Part], staging: Staging, staged: list[Part], limits: Limits, wire: Wire) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        inline: Mapping[etree._Element, Part],
+        staging: Staging,
+        staged: list[Part],
+        limits: Limits,
+        wire: Wire,
+    ) -> None:
         self._parts = parts
         self._inline = inline
         self._staging = staging
@@ -126,7 +135,7 @@ def parse_provide(call: Call) -> Provided:
     if contents is None:
         raise ValueError("this call was made without contents; soap/request.py gives them to every call")
     documents = tuple(
-        ProvidedDocument(element.get("id", ""), contents.of(element), element.sourceline)
+        ProvidedDocument(element.get("id", ""), contents.of(element), cast(Any, element.sourceline))
         for element in call.body.iterchildren(DOCUMENT)
     )
     return Provided(submit, documents)

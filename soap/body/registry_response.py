@@ -21,7 +21,10 @@ _LIST, _ERROR = q(RS, "RegistryErrorList"), q(RS, "RegistryError")
 def attribute(value: str) -> str:
     """`value` between quotes, for an attribute; characters that XML forbids become U+FFFD."""
     if not value.isprintable():
-        value = "".join(c if c >= " " and not "\ud800" <= c <= "\udfff" and c not in "\ufffe\uffff" or c in "\t\n\r" else "\ufffd" for c in value)
+        value = "".join(
+            c if (c >= " " and not "\ud800" <= c <= "\udfff" and c not in "\ufffe\uffff") or c in "\t\n\r" else "\ufffd"
+            for c in value
+        )
     return f'"{escape(value, _QUOTES)}"'
 
 
@@ -46,7 +49,8 @@ def build_error_list(findings: Iterable[Finding], explain_base: str = "") -> byt
         )
     if not errors:
         return b""
-    return f'<rs:RegistryErrorList xmlns:rs="{RS}" highestSeverity="{highest.value}">{"".join(errors)}</rs:RegistryErrorList>'.encode()
+    head = f'<rs:RegistryErrorList xmlns:rs="{RS}" highestSeverity="{highest.value}">'
+    return (head + "".join(errors) + "</rs:RegistryErrorList>").encode()
 
 
 def build_registry_response(status: ResponseStatus, findings: Iterable[Finding] = (), explain_base: str = "") -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
@@ -39,8 +39,7 @@ def parse_document_requests(element: etree._Element) -> tuple[DocumentRequest, .
 
 def _document_request(element: etree._Element) -> DocumentRequest:
     home, repository, document = ((element.findtext(name) or "").strip() for name in (_HOME, _REPOSITORY, _DOCUMENT))
-    line: Any = element.sourceline
-    return DocumentRequest(home, repository, document, line)
+    return DocumentRequest(home, repository, document, cast(Any, element.sourceline))
 
 
 def build_retrieve_request(requests: Iterable[tuple[str, str, str]]) -> bytes:
@@ -91,8 +90,8 @@ RETRIEVE_TAIL = b"</xds:RetrieveDocumentSetResponse>"
 def build_retrieve_head(status: ResponseStatus, findings: Iterable[Finding], explain_base: str = "") -> bytes:
     """Opens xds:RetrieveDocumentSetResponse, with the rs:RegistryResponse inside."""
     errors = build_error_list(findings, explain_base)
-    response = f'<xds:RetrieveDocumentSetResponse xmlns:xds="{XDS}"><rs:RegistryResponse xmlns:rs="{RS}" status="{status.value}"'.encode()
-    return response + (b">" + errors + b"</rs:RegistryResponse>" if errors else b"/>")
+    head = f'<xds:RetrieveDocumentSetResponse xmlns:xds="{XDS}"><rs:RegistryResponse xmlns:rs="{RS}" status="{status.value}"'
+    return head.encode() + (b">" + errors + b"</rs:RegistryResponse>" if errors else b"/>")
 
 
 def _response_head(document: Retrieved) -> bytes:
