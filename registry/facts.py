@@ -147,7 +147,8 @@ _TRANSFORMS = (
     )
     .where(
         object_locator.c.uuid == sa.bindparam("uuid", type_=sa.LargeBinary),
-        sa.or_(association.c.type == AssociationType.XFRM.db, association.c.type == AssociationType.XFRM_RPLC.db),
+        # Not XFRM_RPLC: its source stands in for a deprecated document, and would have no way to get an addendum.
+        association.c.type == AssociationType.XFRM.db,
         association.c.status == _APPROVED,
     )
     .limit(sa.literal_column("1"))

@@ -20,7 +20,6 @@ UNRESOLVED = alike(ErrorCode.UnresolvedReferenceException)
 _HAS_MEMBER = AssociationType.HAS_MEMBER.urn
 _UPDATE_TYPES = (AssociationType.UPDATE_AVAILABILITY_STATUS.urn, AssociationType.SUBMIT_ASSOCIATION.urn)
 _REGISTERED_TARGET = tuple(t.urn for t in (AssociationType.RPLC, AssociationType.XFRM_RPLC, AssociationType.IS_SNAPSHOT_OF))
-_TRANSFORMATIONS = (AssociationType.XFRM.urn, AssociationType.XFRM_RPLC.urn)
 _STATUSES = ("Original", "Reference")
 
 
@@ -293,7 +292,7 @@ def nothing_appended_to_transformations(context: Context, submission: Submission
     appended = [a for a in submission.associations if a.associationType == AssociationType.APND.urn]
     if not appended:
         return
-    made = {a.sourceObject for a in submission.associations if a.associationType in _TRANSFORMATIONS}
+    made = {a.sourceObject for a in submission.associations if a.associationType == AssociationType.XFRM.urn}
     for association in appended:
         if association.targetObject in made and association.targetObject in context.members:
             yield Fault(

@@ -123,7 +123,7 @@ class Facts(Protocol):
         documents by uniqueId and hash (an earlier attempt whose answer was lost)."""
 
     def is_transformation(self, entry_uuid: str) -> bool:
-        """True when this registered DocumentEntry is the source of an approved XFRM or XFRM_RPLC association."""
+        """True when this registered DocumentEntry is the source of an approved XFRM association."""
 
 
 class CodeSets(Protocol):
