@@ -155,7 +155,7 @@ def test_all_findings_come_at_once() -> None:
         "SS-411 DE-007 DE-303 DE-406 DE-109 DE-412 DE-413 DE-414 DE-117 DE-424 DE-427 DE-430 CODE-002 CODE-006 REG-005"
     ).split()
     message = Message(full=False)
-    bends = dict((row[0], row[1]) for row in reversed(SHORT))
+    bends = {row[0]: row[1] for row in reversed(SHORT)}
     for id in chosen:
         bends[id](message)
     assert ids(check(message.context())) == set(chosen)
