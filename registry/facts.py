@@ -137,7 +137,7 @@ def _dependents() -> sa.Select[Any]:
 
 _DEPENDENTS = _dependents()
 
-_TRANSFORMS = (
+_TRANSFORMS: sa.Select[tuple[str]] = (
     sa.select(sa.literal_column("1"))
     .select_from(
         object_locator.join(

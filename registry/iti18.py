@@ -16,7 +16,8 @@ from metadata.vocabulary import AssociationType, AvailabilityStatus, ErrorCode, 
 from registry import patients
 from registry.fragments import unpack
 from registry.identifiers import uuid_text
-from registry.search import CONTENT, LABEL, ROOT_CX, SOURCE, STATUS, TARGET, TYPE, UUID, Found, Search
+from registry.search import Found, Search
+from registry.search_run import CONTENT, LABEL, ROOT_CX, SOURCE, STATUS, TARGET, TYPE, UUID
 from registry.search_visibility import Visibility
 from registry.tables import Label
 from soap.body.adhoc_query import build_adhoc_query_response, build_object_ref, parse_adhoc_query

@@ -1,7 +1,8 @@
 """Patient identifiers: which are known, and which stand for the same person (ITI TF-2: 3.42.4.1.3.3.2, 3.8.4.2.4).
 
 A cluster is one person: the row that stands for it (`cluster` = its own id), its aliases, and the ids that were merged into
-it. `cx` is always the canonical form, `id^^^&OID&ISO` (`metadata.datatypes.canonical_cx`): callers bring that form. Merging and adding an alias move rows from cluster to cluster; nothing else in the store changes.
+it. `cx` is always the canonical form, `id^^^&OID&ISO` (`metadata.datatypes.canonical_cx`): callers bring that form. Merging and
+adding an alias move rows from cluster to cluster; nothing else in the store changes.
 """
 
 from __future__ import annotations

@@ -67,7 +67,8 @@ def _code(column: str) -> Filter:
 def _codes(column: str) -> Filter:
     """A multi-valued coded attribute, stored as `,12,15,`."""
     return Filter(
-        lambda item, name: any_like(item.c[column], name), lambda clause, ids: [f"%,{number},%" for number in _code_ids(clause, ids)]
+        lambda item, name: any_like(item.c[column], name),
+        lambda clause, ids: [f"%,{number},%" for number in _code_ids(clause, ids)],
     )
 
 
@@ -125,7 +126,9 @@ DOCUMENT_FILTERS: Mapping[str, Filter] = {
     f"{_DE}AuthorPerson": _item_pattern("author_persons"),
     f"{_DE}ReferenceIdList": _item_pattern("reference_ids"),
     f"{_DE}Title": _pattern("title"),
-    f"{_DE}DocumentAvailability": Filter(lambda item, name: in_list(sa.func.coalesce(item.c.offline, 0), name), _numbers(_OFFLINE)),
+    f"{_DE}DocumentAvailability": Filter(
+        lambda item, name: in_list(sa.func.coalesce(item.c.offline, 0), name), _numbers(_OFFLINE)
+    ),
     # An on-demand document is created when it is asked for: its creationTime says nothing (3.18.4.1.2.3.7.1).
     **_times(f"{_DE}CreationTime", "creation_time", lambda item: item.c.kind == EntryType.ON_DEMAND.value),
     **_times(f"{_DE}ServiceStartTime", "service_start", _missing("service_start")),

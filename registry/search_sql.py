@@ -16,14 +16,29 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from metadata.vocabulary import AssociationType, AvailabilityStatus
-from registry.tables import Kind, PatientState, association, document_entry, folder, object_locator, patient, submission_set, unique_identifier
+from registry.tables import (
+    Kind,
+    PatientState,
+    association,
+    document_entry,
+    folder,
+    object_locator,
+    patient,
+    submission_set,
+    unique_identifier,
+)
 from storage.database import in_list
 from storage.statement import list_parameter
 
 Condition = sa.ColumnElement[bool]
 Item = sa.FromClause
 
-TABLES = {Kind.DOCUMENT_ENTRY: document_entry, Kind.SUBMISSION_SET: submission_set, Kind.FOLDER: folder, Kind.ASSOCIATION: association}
+TABLES = {
+    Kind.DOCUMENT_ENTRY: document_entry,
+    Kind.SUBMISSION_SET: submission_set,
+    Kind.FOLDER: folder,
+    Kind.ASSOCIATION: association,
+}
 
 APPROVED = AvailabilityStatus.APPROVED.db
 HAS_MEMBER = AssociationType.HAS_MEMBER.db
@@ -44,25 +59,25 @@ class _AnyItemLike(FunctionElement[bool]):
     inherit_cache = True
 
 
-@compiles(_AnyLike, "sqlite")  # type: ignore[no-untyped-call,untyped-decorator]
+@compiles(_AnyLike, "sqlite")
 def _any_like_sqlite(element: _AnyLike, compiler: SQLCompiler, **options: Any) -> str:
     column, patterns = (compiler.process(c, **options) for c in element.clauses)
     return f"EXISTS (SELECT 1 FROM json_each({patterns}) AS p WHERE {column} LIKE p.value)"
 
 
-@compiles(_AnyLike, "postgresql")  # type: ignore[no-untyped-call,untyped-decorator]
+@compiles(_AnyLike, "postgresql")
 def _any_like_postgresql(element: _AnyLike, compiler: SQLCompiler, **options: Any) -> str:
     column, patterns = (compiler.process(c, **options) for c in element.clauses)
     return f"EXISTS (SELECT 1 FROM unnest({patterns}::text[]) AS p (value) WHERE {column} LIKE p.value ESCAPE '')"
 
 
-@compiles(_AnyItemLike, "sqlite")  # type: ignore[no-untyped-call,untyped-decorator]
+@compiles(_AnyItemLike, "sqlite")
 def _any_item_like_sqlite(element: _AnyItemLike, compiler: SQLCompiler, **options: Any) -> str:
     column, patterns = (compiler.process(c, **options) for c in element.clauses)
     return f"EXISTS (SELECT 1 FROM json_each({column}) AS i JOIN json_each({patterns}) AS p ON i.value LIKE p.value)"
 
 
-@compiles(_AnyItemLike, "postgresql")  # type: ignore[no-untyped-call,untyped-decorator]
+@compiles(_AnyItemLike, "postgresql")
 def _any_item_like_postgresql(element: _AnyItemLike, compiler: SQLCompiler, **options: Any) -> str:
     column, patterns = (compiler.process(c, **options) for c in element.clauses)
     return (
@@ -100,7 +115,8 @@ def of_patient(item: Item) -> tuple[sa.FromClause, list[Condition]]:
     """Everything of the person whom parameter `patient` names; a subsumed id names nobody."""
     rows = ASKED.join(ROOT, ROOT.c.id == ASKED.c.cluster).join(MEMBER, MEMBER.c.cluster == ASKED.c.cluster)
     rows = rows.join(item, item.c.patient == MEMBER.c.id)
-    return rows, [ASKED.c.cx == sa.bindparam("patient", type_=sa.Text, required=True), ASKED.c.state != PatientState.SUBSUMED.value]
+    asked = sa.bindparam("patient", type_=sa.Text, required=True)
+    return rows, [ASKED.c.cx == asked, ASKED.c.state != PatientState.SUBSUMED.value]
 
 
 def of_patients(item: Item) -> tuple[sa.FromClause, list[Condition]]:
@@ -173,7 +189,8 @@ def _linked(
     item: Item, kind: Kind, links: Callable[[Item], list[Condition]], *, start: str, end: str, name: str
 ) -> tuple[sa.FromClause, list[Condition]]:
     here, link, there = object_locator.alias("here"), association.alias("link"), object_locator.alias("there")
-    rows = here.join(link, sa.and_(link.c.patient == here.c.patient, link.c[start] == here.c.uuid)).join(there, there.c.uuid == link.c[end])
+    rows = here.join(link, sa.and_(link.c.patient == here.c.patient, link.c[start] == here.c.uuid))
+    rows = rows.join(there, there.c.uuid == link.c[end])
     keys = (
         sa.select(there.c.patient, there.c.id)
         .select_from(rows)

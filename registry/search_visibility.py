@@ -58,7 +58,7 @@ def _ends_visible(visibility: Visibility, link: Item) -> list[Condition]:
 
 def _hidden_ends(visibility: Visibility, link: Item) -> list[Condition]:
     """One EXISTS per end and kind that can be hidden."""
-    ends = []
+    ends: list[Condition] = []
     for kind in (Kind.DOCUMENT_ENTRY, Kind.SUBMISSION_SET, Kind.FOLDER):
         for end in ("source", "target"):
             there, item = object_locator.alias("end_there"), TABLES[kind].alias("end_item")

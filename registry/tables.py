@@ -75,7 +75,9 @@ _OBJECT_KEY = ("patient", "id")
 
 def _key(name: str) -> list[sa.Column[int]]:
     return [
-        sa.Column("patient", sa.BigInteger, sa.ForeignKey("patient.id", name=f"{name}_patient"), primary_key=True, autoincrement=False),
+        sa.Column(
+            "patient", sa.BigInteger, sa.ForeignKey("patient.id", name=f"{name}_patient"), primary_key=True, autoincrement=False
+        ),
         sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
     ]
 

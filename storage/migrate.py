@@ -177,7 +177,7 @@ def _alone(url: str) -> Iterator[sa.Connection]:
 
 def _sqlite(url: sa.URL) -> sa.Engine:
     """On connections as the store opens them: the page size and the journal are settled before the first table."""
-    from storage.sqlite import SqliteConnection, driver
+    from storage.sqlite import SqliteConnection, driver  # the drivers are loaded only where they are used
 
     path = url.database or ""
     connect: Callable[[], Any] = lambda: SqliteConnection(path, DatabaseOptions()).raw  # noqa: E731

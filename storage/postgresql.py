@@ -79,22 +79,26 @@ class PostgresConnection:
             if self._in_write or not self.raw.closed or self.raw.info.transaction_status is TransactionStatus.INTRANS:
                 raise self._known(error) from error
             self._connect()
+        except psycopg.Error as error:
+            raise self._known(error) from error
+        try:
             return self._fetch(plan.sql, values, plan.returns_rows)
         except psycopg.Error as error:
             raise self._known(error) from error
 
     def _fetch(self, sql: str, values: tuple[Any, ...], returns_rows: bool) -> list[Row]:
-        cursor = self._cursor.execute(sql, values)  # type: ignore[arg-type]  # the text comes from our own statements
-        return cursor.fetchall() if returns_rows else []
+        cursor = self._cursor.execute(sql, values)
+        rows: list[Any] = cursor.fetchall() if returns_rows else []
+        return rows
 
     def execute_many(self, statement: sa.Executable, parameters: Iterable[Mapping[str, Any]]) -> None:
         plan = compiled(statement, "postgresql")
         rows = [plan.bind(p) for p in parameters]
         try:
             if len(rows) == 1:
-                self._cursor.execute(plan.sql, rows[0])  # type: ignore[arg-type]
+                self._cursor.execute(plan.sql, rows[0])
             elif rows:
-                self._cursor.executemany(plan.sql, rows)  # type: ignore[arg-type]
+                self._cursor.executemany(plan.sql, rows)
         except psycopg.Error as error:
             raise self._known(error) from error
 
@@ -109,12 +113,12 @@ class PostgresConnection:
         if self.raw.closed:
             self._connect()
         try:
-            self._cursor.execute(sql)  # type: ignore[arg-type]
+            self._cursor.execute(sql)
         except psycopg.OperationalError as error:
             if not self.raw.closed:
                 raise _translated(error) from error
             self._connect()
-            self._cursor.execute(sql)  # type: ignore[arg-type]
+            self._cursor.execute(sql)
 
     def commit(self) -> None:
         """COMMIT; raises CommitUncertain unless the server has confirmed it without a warning."""

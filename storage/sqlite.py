@@ -25,6 +25,8 @@ from storage.database import DatabaseOptions, Row
 from storage.errors import StorageError, StorageUnavailable, UniqueViolation
 from storage.statement import Compiled, compiled
 
+__all__ = ["SqliteConnection", "SqliteDatabase", "driver", "wal_is_safe"]
+
 T = TypeVar("T")
 
 #: First releases without the WAL-reset bug, on their branches (sqlite.org/wal.html).
@@ -35,7 +37,7 @@ _UNIQUE = re.compile(r"UNIQUE constraint failed: (\w+)\.")
 _SAVEPOINT, _RELEASE, _ROLLBACK_TO = "SAVEPOINT work", "RELEASE work", "ROLLBACK TO work"
 
 
-def wal_is_safe(version: tuple[int, ...]) -> bool:
+def wal_is_safe(version: tuple[int, int, int]) -> bool:
     """Whether WAL may be used with this SQLite version."""
     return version >= _WAL_SAFE_SINCE or version[2] >= _WAL_SAFE_BRANCHES.get(version[:2], 1_000)
 
@@ -87,7 +89,8 @@ class SqliteConnection:
     def execute(self, statement: sa.Executable, parameters: Mapping[str, Any] | None = None) -> list[Row]:
         plan = compiled(statement, "sqlite")
         try:
-            return self._cursor.execute(plan.sql, plan.bind(parameters or {})).fetchall()
+            rows: list[Row] = self._cursor.execute(plan.sql, plan.bind(parameters or {})).fetchall()
+            return rows
         except driver.Error as error:
             raise _translated(error) from error
 

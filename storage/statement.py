@@ -21,7 +21,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 DIALECTS: dict[str, Dialect] = {
-    "sqlite": sqlite.dialect(paramstyle="qmark"),  # type: ignore[no-untyped-call]
+    "sqlite": sqlite.dialect(paramstyle="qmark"),
     "postgresql": psycopg.dialect(paramstyle="format"),  # type: ignore[no-untyped-call]
 }
 
@@ -36,7 +36,7 @@ class _ListType(sa.types.UserDefinedType[Any]):
     def __init__(self, binary: bool) -> None:
         self.binary = binary
 
-    def get_col_spec(self) -> str:
+    def get_col_spec(self, **_: Any) -> str:
         return "LIST"
 
 
@@ -50,14 +50,14 @@ class _InList(FunctionElement[bool]):
         return self
 
 
-@compiles(_InList, "postgresql")  # type: ignore[no-untyped-call,untyped-decorator]
+@compiles(_InList, "postgresql")
 def _any_of_array(element: _InList, compiler: SQLCompiler, **options: Any) -> str:
     column, values = element.clauses
     item_type = compiler.dialect.type_compiler_instance.process(column.type)
     return f"{compiler.process(column, **options)} = ANY ({compiler.process(values, **options)}::{item_type}[])"
 
 
-@compiles(_InList, "sqlite")  # type: ignore[no-untyped-call,untyped-decorator]
+@compiles(_InList, "sqlite")
 def _in_json_list(element: _InList, compiler: SQLCompiler, **options: Any) -> str:
     column, values = element.clauses
     item = "unhex(value)" if isinstance(column.type, sa.LargeBinary) else "value"
@@ -74,7 +74,7 @@ def in_list(column: sa.ColumnElement[Any], name: str) -> sa.ColumnElement[bool]:
 
 
 def list_parameter(name: str) -> sa.BindParameter[Any]:
-    """A list of strings or numbers as one parameter, for a construct that unpacks it itself: a JSON text on SQLite, an array else."""
+    """A list of strings or numbers as one parameter, for a construct that unpacks it itself."""
     return sa.bindparam(name, type_=_ListType(binary=False), required=True)
 
 

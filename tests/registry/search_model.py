@@ -111,14 +111,14 @@ class World:
 
 @dataclass
 class Found:
-    """What a query must return: the uuids per kind, in registration order, or an error code."""
+    """What a query must return: the uuids per kind, in registration order, or one of the error codes that hold."""
 
     entries: list[str] = field(default_factory=list)
     sets: list[str] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
     associations: set[str] = field(default_factory=set)
     clusters: set[int] = field(default_factory=set)
-    error: str = ""
+    errors: set[str] = field(default_factory=set)
 
 
 def like(pattern: str, text: str) -> bool:
@@ -159,10 +159,13 @@ class Model:
     def ask(self, query: str, slots: Slots, return_type: str = "LeafClass", limit: int = 10**9) -> Found:
         found: Found = getattr(self, query)(slots)
         single = query != "GetAssociations" and not query.endswith("MultiplePatients")
+        errors = set()
         if return_type == "LeafClass" and single and len(found.clusters) > 1:
-            return Found(error="XDSResultNotSinglePatient")
+            errors.add("XDSResultNotSinglePatient")
         if len(found.entries) + len(found.sets) + len(found.folders) + len(found.associations) > limit:
-            return Found(error="XDSTooManyResults")
+            errors.add("XDSTooManyResults")
+        if errors:
+            return Found(errors=errors)
         return found
 
     # --------------------------------------------------------------------------------------------------------- pieces
@@ -204,7 +207,8 @@ class Model:
         ]
 
     def _type(self, entry: ModelEntry, slots: Slots) -> bool:
-        return any_of(slots | {"$XDSDocumentEntryType": slots.get("$XDSDocumentEntryType", [[STABLE]])}, "$XDSDocumentEntryType", [entry.type])
+        name = "$XDSDocumentEntryType"
+        return any_of({name: slots.get(name, [[STABLE]])}, name, [entry.type])
 
     def _content(self, entry: ModelEntry, slots: Slots) -> bool:
         """The filters of the "and contents" queries."""
@@ -238,17 +242,6 @@ class Model:
             and time("ServiceStopTime", e.stop)
         )
 
-    def _exclusions(self, e: ModelEntry, slots: Slots) -> bool:
-        name = "$XDSDocumentEntry"
-        coded = {"ClassCode": [e.classCode], "TypeCode": [e.typeCode], "FormatCode": [e.formatCode], "Type": [e.type],
-                 "PracticeSettingCode": [e.practice], "HealthcareFacilityTypeCode": [e.facility],
-                 "EventCodeList": e.events, "ConfidentialityCode": e.confidentiality}  # fmt: skip
-        for stem, values in coded.items():
-            if f"{name}{stem}Exclude" in slots and any_of(slots, f"{name}{stem}Exclude", values):
-                return False
-        texts = {"AuthorPerson": e.authors, "ReferenceIdList": e.references}
-        return not any(f"{name}{s}Exclude" in slots and any_like(slots, f"{name}{s}Exclude", v) for s, v in texts.items())
-
     def _documents(self, chosen: Iterable[ModelEntry]) -> Found:
         ordered = sorted(chosen, key=lambda e: e.patient)
         return Found(entries=[e.uuid for e in ordered], clusters={self.world.cluster_of(e) for e in ordered})
@@ -274,14 +267,6 @@ class Model:
 
     FindDocumentsByReferenceId = FindDocuments
     FindDocumentsByTitle = FindDocuments
-
-    def FindDocumentsExclude(self, slots: Slots) -> Found:
-        mine = self._patients(slots["$XDSDocumentEntryPatientId"][0])
-        # An excluding type decides by itself: the default "stable only" is for a query that says nothing of the type.
-        asked = slots if "$XDSDocumentEntryTypeExclude" not in slots else slots | {"$XDSDocumentEntryType": [[STABLE, ON_DEMAND]]}
-        return self._documents(
-            e for e in self.world.entries if e.patient in mine and self._document_filters(e, asked) and self._exclusions(e, slots)
-        )
 
     def FindDocumentsForMultiplePatients(self, slots: Slots) -> Found:
         everyone = set(range(len(self.world.patients)))

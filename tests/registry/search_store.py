@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from metadata.queries import CodeValue, StoredQuery, Value
 from metadata.query_table import QUERIES, ParameterType
 from metadata.vocabulary import ASSOCIATION_BY_URN, STATUS_BY_URN
-from registry.codes import CodeBook
 from registry.identifiers import uuid_bytes
 from registry.tables import (
     EntryType,
@@ -28,7 +27,7 @@ from registry.tables import (
     unique_id_key,
     unique_identifier,
 )
-from storage.database import METADATA, Connection, Database
+from storage.database import Connection, Database
 from tests.registry.search_model import OFFLINE, ON_DEMAND, ModelEntry, ModelFolder, ModelSet, Slots, World
 from tests.registry.search_worlds import CODES
 
@@ -39,14 +38,8 @@ _CODE_IDS = {value: number for number, value in enumerate(CODES, start=11)}
 _DEFINITIONS = {query.name: query for query in QUERIES}
 
 
-def create_tables(url: str) -> None:
-    engine = sa.create_engine(url)
-    METADATA.create_all(engine)
-    engine.dispose()
-
-
-def fill(database: Database, world: World) -> CodeBook:
-    """Replace everything in the store by the world; returns a code cache that knows nothing yet."""
+def fill(database: Database, world: World) -> None:
+    """Replace everything in the store by the world. Codes have the same numbers in every world."""
 
     def work(connection: Connection) -> None:
         for statement in _DELETE:
@@ -55,7 +48,6 @@ def fill(database: Database, world: World) -> CodeBook:
             connection.execute_many(_INSERT[table], rows)
 
     database.write(work)
-    return CodeBook()
 
 
 def _key(uuid: str) -> bytes:
@@ -69,8 +61,11 @@ def _rows(world: World) -> dict[str, list[dict[str, object]]]:
     rows |= {name: [] for name in ("folder", "association", "object", "unique_identifier")}
     for number, person in enumerate(world.patients, start=1):
         state = PatientState.SUBSUMED if not person.alive else PatientState.ACTIVE if person.head else PatientState.ALIAS
-        rows["patient"].append({"id": number, "cx": person.cx, "cluster": person.cluster + 1, "state": int(state), "created": 20240101000000})
-    rows["code"] = [dict(zip(("id", "code", "scheme"), (n, *value.split("^^")), strict=True)) for value, n in _CODE_IDS.items()]
+        row = {"id": number, "cx": person.cx, "cluster": person.cluster + 1, "state": int(state), "created": 20240101000000}
+        rows["patient"].append(row)
+    for value, n in _CODE_IDS.items():
+        text, scheme = value.split("^^")
+        rows["code"].append({"id": n, "code": text, "scheme": scheme})
     places: dict[str, int] = {}
     number = 100
     for item in (*world.entries, *world.sets, *world.folders):
@@ -161,7 +156,9 @@ def stored_query(name: str, slots: Slots) -> StoredQuery:
             return padded_time(text) or 0
         return int(text) if kind is ParameterType.NUMBER else text
 
-    known = {n: clauses for n, clauses in slots.items() if n in definition.by_name}
-    return StoredQuery(
-        definition, {n: tuple(tuple(value(definition.by_name[n].type, v) for v in c) for c in clauses) for n, clauses in known.items()}
-    )
+    read: dict[str, tuple[tuple[Value, ...], ...]] = {}
+    for slot, clauses in slots.items():
+        if slot in definition.by_name:
+            kind = definition.by_name[slot].type
+            read[slot] = tuple(tuple(value(kind, text) for text in clause) for clause in clauses)
+    return StoredQuery(definition, read)

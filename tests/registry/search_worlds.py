@@ -24,9 +24,15 @@ from tests.registry.search_model import (
 
 SCHEME = "1.2.250.1.213.1.1.4.1"
 CODES = [f"{code}^^{scheme}" for code in ("A", "B", "C%") for scheme in (SCHEME, "2.16.840.1")]
-AUTHORS = ["^Martin^Jean^^^Dr", "801234^Durand^Zoé^^^^^^&1.2.250.1.71.4.2.1&ISO", "^O'Neil^Ann_a", "^MARTIN^Jean", "50%\\^[x]*?^"]
-PATTERNS = ["%Martin%", "^Martin^Jean^^^Dr", "%^Zo_^%", "%", "_Martin%", "%'%", "50%\\^[x]*?^", "%[x]%", "%\\^%", "nobody", "%*%", "%?%"]
-REFERENCES = ["ACC1^^^&1.2.3&ISO^urn:ihe:iti:xds:2013:accession", "ORD_9^^^&1.2.3&ISO^urn:ihe:iti:xds:2013:order", "ORDX9^^^&1.2.3&ISO^x"]
+AUTHORS = [
+    "^Martin^Jean^^^Dr", "801234^Durand^Zoé^^^^^^&1.2.250.1.71.4.2.1&ISO", "^O'Neil^Ann_a", "^MARTIN^Jean", "50%\\^[x]*?^",
+]
+PATTERNS = [
+    "%Martin%", "^Martin^Jean^^^Dr", "%^Zo_^%", "%", "_Martin%", "%'%", "50%\\^[x]*?^", "%[x]%", "%\\^%", "nobody", "%*%", "%?%",
+]
+REFERENCES = [
+    "ACC1^^^&1.2.3&ISO^urn:ihe:iti:xds:2013:accession", "ORD_9^^^&1.2.3&ISO^urn:ihe:iti:xds:2013:order", "ORDX9^^^&1.2.3&ISO^x",
+]
 REFERENCE_PATTERNS = [*REFERENCES, "ACC%", "%&1.2.3&%", "nothing"]
 TITLES = ["Compte rendu", "Ordonnance d'été", "تقرير"]
 TITLE_PATTERNS = ["Compte rendu", "%été%", "compte%", "تقرير"]
@@ -104,13 +110,13 @@ def _add_entry(world: World, random: Random) -> None:
         stop=maybe(random, TIMES),
         title=maybe(random, TITLES),
     )
-    entry.creation = maybe(random, TIMES) if entry.type == ON_DEMAND else random.choice(TIMES)
     older = [e for e in world.entries if world.latest(e)]
     if older and random.random() < 0.25:
         previous = random.choice(older)
         previous.status = DEPRECATED
         entry.lid, entry.uniqueId, entry.type = previous.lid, previous.uniqueId, previous.type
         entry.version = previous.version + 1
+    entry.creation = maybe(random, TIMES) if entry.type == ON_DEMAND else random.choice(TIMES)
     world.entries.append(entry)
 
 
@@ -224,23 +230,11 @@ def _by_title(world: World, random: Random) -> Slots:
     return slots
 
 
-def _excluding(world: World, random: Random) -> Slots:
-    slots = _find_documents(world, random)
-    pools = {"ClassCode": CODES, "TypeCode": CODES, "FormatCode": CODES, "Type": TYPES, "PracticeSettingCode": CODES,
-             "HealthcareFacilityTypeCode": CODES, "EventCodeList": CODES, "ConfidentialityCode": CODES,
-             "AuthorPerson": PATTERNS, "ReferenceIdList": REFERENCE_PATTERNS}  # fmt: skip
-    for stem, pool in pools.items():
-        if f"$XDSDocumentEntry{stem}" not in slots:
-            repeat = stem in ("EventCodeList", "ConfidentialityCode", "ReferenceIdList")
-            _optional(slots, random, f"$XDSDocumentEntry{stem}Exclude", pool, repeat=repeat, chance=0.2)
-    return slots
-
-
 def _multi(world: World, random: Random) -> Slots:
     slots = _filters({}, random)
     if random.random() < 0.6:
         slots["$XDSDocumentEntryPatientId"] = [sorted({_patient(world, random) for _ in range(2)})]
-    elif not {"$XDSDocumentEntryClassCode", "$XDSDocumentEntryEventCodeList", "$XDSDocumentEntryHealthcareFacilityTypeCode"} & set(slots):
+    elif not slots.keys() & {f"$XDSDocumentEntry{stem}" for stem in ("ClassCode", "EventCodeList", "HealthcareFacilityTypeCode")}:
         slots["$XDSDocumentEntryClassCode"] = [CODES[:3]]
     return slots
 
@@ -301,7 +295,8 @@ def _ids(random: Random, stem: str, uuids: list[str], unique: list[str], lids: l
 
 def _documents_by_id(world: World, random: Random, single: bool = False, lids: bool = False) -> Slots:
     entries = world.entries
-    return _ids(random, "$XDSDocumentEntry", [e.uuid for e in entries], UNIQUE_IDS, [e.lid for e in entries] if lids else [], single)
+    logical = [e.lid for e in entries] if lids else []
+    return _ids(random, "$XDSDocumentEntry", [e.uuid for e in entries], UNIQUE_IDS, logical, single)
 
 
 def _folders_by_id(world: World, random: Random, single: bool = False) -> Slots:
@@ -332,7 +327,6 @@ _DRAW = {
     "FindDocuments": _find_documents,
     "FindDocumentsByReferenceId": _by_reference,
     "FindDocumentsByTitle": _by_title,
-    "FindDocumentsExclude": _excluding,
     "FindDocumentsForMultiplePatients": _multi,
     "FindDocumentsByReferenceIdForMultiplePatients": _multi_reference,
     "FindFoldersForMultiplePatients": _multi_folders,
