@@ -31,13 +31,14 @@ def prepare(workers: int) -> Callable[[], None]:
 
 
 class Metrics:
-    """The counts of this process. `gauges` are asked when somebody reads: name to (meaning, value)."""
+    """The counts of this process. `gauges` (name to meaning and value) are asked when somebody reads; more may be added to them later."""
 
     def __init__(self, gauges: dict[str, tuple[str, Callable[[], float]]] | None = None) -> None:
         # Imported here: prometheus-client decides at its import whether several processes count together.
-        from prometheus_client import CollectorRegistry, Counter, Histogram
+        from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
-        self._gauges = gauges or {}
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._gauges = {} if gauges is None else gauges
         self._registry = CollectorRegistry()
         self._together = bool(os.environ.get(FOLDER_VARIABLE))
         self._http = Counter(
@@ -45,7 +46,7 @@ class Metrics:
         )
         self._seconds = Histogram(
             "carnet_transaction_seconds",
-            "Seconds from an understood request to its answer, the sending of documents not counted.",
+            "Seconds from a request's header to the last byte of its answer.",
             ["transaction"],
             buckets=_SECONDS,
             registry=self._registry,

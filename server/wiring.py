@@ -79,8 +79,7 @@ def open_kit(settings: Settings, alarm: Callable[[str], None] | None = None) -> 
     """Open a store that `preparation.prepare` has made. Raises `storage.errors.StorageError` and OSError."""
     role = settings.role
     database = open_database(settings.database_url())
-    options = StoreOptions(inline_limit=settings.store.small_document, headroom=settings.store.headroom)
-    store = FileStore(settings.store.data, options, Alarms(alarm))
+    store = FileStore(settings.store.data, store_options(settings), Alarms(alarm))
     client = None
     if role.role == "repository":
         from soap.client import Client
@@ -134,8 +133,7 @@ def handlers(kit: Kit) -> dict[Transaction, Handler]:
 
 def registry_handlers(kit: Kit, codes: CodeBook) -> dict[Transaction, Handler]:
     """The Document Registry."""
-    limits = kit.settings.limits
-    search = Search(kit.database, codes, SearchOptions(leaf_class=limits.query_results, object_ref=limits.query_references))
+    search = Search(kit.database, codes, search_options(kit.settings))
     return {
         Transaction.ITI_42: _registering(kit, codes),
         Transaction.ITI_18: RegistryStoredQuery(kit.database, search),
@@ -144,14 +142,7 @@ def registry_handlers(kit: Kit, codes: CodeBook) -> dict[Transaction, Handler]:
 
 def repository_handlers(kit: Kit, codes: CodeBook) -> dict[Transaction, Handler]:
     """The Document Repository, with its registry in this process or elsewhere."""
-    settings = kit.settings
-    options = RepositoryOptions(
-        repository_unique_id=kit.repository_unique_id,
-        home_community_id=settings.role.home_community_id,
-        check_before=settings.store.check_before,
-        retrieve_documents=settings.limits.retrieve_documents,
-        policies=policies(settings),
-    )
+    options = repository_options(kit.settings, kit.repository_unique_id)
     port: RegistryPort
     if kit.client is not None:
         port = Remote(kit.database, sending(kit.client))
@@ -164,8 +155,7 @@ def repository_handlers(kit: Kit, codes: CodeBook) -> dict[Transaction, Handler]
 
 
 def _registering(kit: Kit, codes: CodeBook) -> RegisterDocumentSet:
-    options = RegisterOptions(open_domain=kit.settings.domain.patients == "open", policies=policies(kit.settings))
-    return RegisterDocumentSet(kit.database, codes, options)
+    return RegisterDocumentSet(kit.database, codes, register_options(kit.settings))
 
 
 def registering_here(registry: RegisterDocumentSet) -> Registers:
@@ -203,6 +193,32 @@ def endpoint_options(kit: Kit, observer: Callable[[Exchange], None]) -> Endpoint
         wire=wire_of(settings),
         public_url=settings.server.public_url,
         observe=observer,
+    )
+
+
+def store_options(settings: Settings) -> StoreOptions:
+    """The content store's."""
+    return StoreOptions(inline_limit=settings.store.small_document, headroom=settings.store.headroom)
+
+
+def search_options(settings: Settings) -> SearchOptions:
+    """The stored queries'."""
+    return SearchOptions(leaf_class=settings.limits.query_results, object_ref=settings.limits.query_references)
+
+
+def register_options(settings: Settings) -> RegisterOptions:
+    """How the registry judges."""
+    return RegisterOptions(open_domain=settings.domain.patients == "open", policies=policies(settings))
+
+
+def repository_options(settings: Settings, unique_id: str) -> RepositoryOptions:
+    """The repository's, under the name `unique_id`."""
+    return RepositoryOptions(
+        repository_unique_id=unique_id,
+        home_community_id=settings.role.home_community_id,
+        check_before=settings.store.check_before,
+        retrieve_documents=settings.limits.retrieve_documents,
+        policies=policies(settings),
     )
 
 

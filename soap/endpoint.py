@@ -207,7 +207,8 @@ class Endpoint:
         """A fault of ours. The sender gets a number, the log the rest."""
         reference = self._log(error, exchange)
         remedy = f"Send the message again; if this comes back, give the operator the reference number {reference}."
-        exhausted = isinstance(error, MemoryError | OSError | StorageError)
+        # A refusal before the transaction is known can only be that of the store, which has no room.
+        exhausted = isinstance(error, MemoryError | OSError | StorageError | Refused)
         return Fault(
             FaultCode.RECEIVER,
             "The server could not do this now"

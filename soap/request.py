@@ -11,6 +11,7 @@ from typing import Any
 
 from lxml import etree
 
+from metadata.rules.rule import Refused
 from metadata.vocabulary import Transaction
 from schemas.namespaces import SOAP12
 from soap.addressing import Address, choose, find_message_id, read_addressing
@@ -52,7 +53,7 @@ class Request:
         self.action = ""
         self.transaction: Transaction | None = None
         self.caller: Caller | None = None
-        self.lack: OSError | None = None
+        self.lack: OSError | Refused | None = None
         """What kept a document from being staged; the envelope was read all the same."""
         self._wire = wire
         self._limits = limits
@@ -131,7 +132,7 @@ class Request:
             return None
         try:
             package = read_package(self._body, parameters, sink, self._staging, self._wire, self._limits, self.notes, self.staged)
-        except OSError as error:
+        except (OSError, Refused) as error:  # the disk fails, or the store says that it has no room
             if not sink.size or sink.streamed:
                 raise
             # No room for a document: the envelope came before it, and tells what to answer and in which words.

@@ -140,7 +140,8 @@ class ServerProcess:
         return self._process
 
     def __enter__(self) -> ServerProcess:
-        return self.start()
+        """Starts it, unless `start` was called before."""
+        return self if self.alive else self.start()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._running().poll() is not None:
