@@ -60,9 +60,9 @@ def announce(data: Path, cx: str = "", database: str = "") -> None:
     opened.close()
 
 
-def fetch(server: ServerProcess, package: Package) -> dict[str, bytes]:
+def fetch(repository: str, registry: str, package: Package) -> dict[str, bytes]:
     """What the registry finds and the repository gives, by uniqueId."""
-    with Client(server.repository, server.registry) as client:
+    with Client(repository, registry) as client:
         asked = ",".join(f"'{one}'" for one in package.unique_ids)
         found = client.query(GET_DOCUMENTS, [("$XDSDocumentEntryUniqueId", [f"({asked})"])])
         wanted = [Wanted(e.repositoryUniqueId or "", e.uniqueId or "") for e in found.objects.documentEntries]

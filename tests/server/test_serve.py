@@ -33,7 +33,7 @@ def sent_whole(server: ServerProcess, *contents: bytes) -> None:
     sent = package(*contents)
     reply = sent.send(server)
     assert reply.accepted, reply.errors
-    assert fetch(server, sent) == dict(zip(sent.unique_ids, contents, strict=True))
+    assert fetch(server.repository, server.registry, sent) == dict(zip(sent.unique_ids, contents, strict=True))
 
 
 def test_documents_go_in_are_found_and_come_out(server: ServerProcess) -> None:
@@ -127,7 +127,7 @@ def test_what_was_stored_is_there_after_a_restart_under_the_same_repository_id(t
     with server:
         assert sent.send(server).accepted
     with server:
-        assert fetch(server, sent) == dict(zip(sent.unique_ids, (b"kept", LARGE), strict=True))
+        assert fetch(server.repository, server.registry, sent) == dict(zip(sent.unique_ids, (b"kept", LARGE), strict=True))
 
 
 def test_an_unknown_patient_is_told_with_the_command_that_makes_it_known(server: ServerProcess) -> None:

@@ -1,0 +1,135 @@
+"""Repository and registry in one process and in two: a Document Source cannot tell which it was."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from metadata.fragments import build_submit_objects_request
+from server.description import Replacement, build_submission, document_id
+from soap.client import Client, Content, Reply
+from soap.client_errors import ClientError
+from tests.server.exchange import announce, described, fetch, get, package
+from tests.server_process import ServerProcess
+
+REPOSITORY_ID = ("--set", "role.repository_unique_id=1.2.3.4.5.6.7")
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """A repository whose registry is another process, and both in one."""
+
+    registry: ServerProcess
+    repository: ServerProcess
+    together: ServerProcess
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
+    home = tmp_path_factory.mktemp("apart")
+    for name in ("registry", "together"):
+        announce(home / name)
+    with (
+        ServerProcess(home / "registry", "--role", "registry") as registry,
+        ServerProcess(home / "repository", "--role", "repository", "--registry", registry.registry, *REPOSITORY_ID) as repository,
+        ServerProcess(home / "together", *REPOSITORY_ID) as together,
+    ):
+        yield Apart(registry, repository, together)
+
+
+Message = tuple[bytes, tuple[Content, ...]]
+
+
+def _message(*contents: bytes, change: Callable[[bytes], bytes] = lambda xml: xml, **attributes: object) -> Message:
+    entries = [described(**attributes) for _ in contents]  # type: ignore[arg-type]
+    submission = build_submission(entries, source_id="1.2.3.4")
+    documents = tuple(Content(document_id(n), "application/octet-stream", content) for n, content in enumerate(contents))
+    return change(build_submit_objects_request(submission)), documents
+
+
+def _slot(name: str, value: str) -> Callable[[bytes], bytes]:
+    """Adds a Slot to the first DocumentEntry."""
+
+    def change(xml: bytes) -> bytes:
+        slot = f'<rim:Slot name="{name}"><rim:ValueList><rim:Value>{value}</rim:Value></rim:ValueList></rim:Slot>'
+        return re.sub(rb"(<(?:rim:)?ExtrinsicObject[^>]*>)", rb"\1" + slot.encode(), xml, count=1)
+
+    return change
+
+
+def _replacing(entry_uuid: str) -> Message:
+    submission = build_submission([described()], source_id="1.2.3.4", replacements=[Replacement(entry_uuid)])
+    return build_submit_objects_request(submission), (Content(document_id(0), "application/octet-stream", b"new"),)
+
+
+_LARGE = b"0123456789" * 20_000
+
+CASES: dict[str, Callable[[], Message]] = {
+    "good": lambda: _message(b"good"),
+    "several, one of them a file": lambda: _message(b"one", _LARGE),
+    "right hash and size": lambda: _message(b"", change=_slot("size", "0")),
+    "unknown patient": lambda: _message(b"x", patient_id="nobody^^^&1.2.3.4.5&ISO"),
+    "patient id without authority": lambda: _message(b"x", patient_id="4711"),
+    "wrong hash": lambda: _message(b"x", change=_slot("hash", "0" * 40)),
+    "wrong size": lambda: _message(b"x", change=_slot("size", "2")),
+    "two faults in two places": lambda: _message(b"x", languageCode="", creationTime="yesterday"),
+    "replaces what is unknown": lambda: _replacing("urn:uuid:11111111-2222-4333-8444-555555555555"),
+    "entry without a document": lambda: (_message(b"x", b"y")[0], _message(b"x")[1]),
+    "document without an entry": lambda: (_message(b"x")[0], _message(b"x", b"y")[1]),
+    "no element of the schema": lambda: _message(b"x", change=lambda xml: xml.replace(b"</", b"<wrong/></", 1)),
+}
+
+
+def _told(server: ServerProcess, message: Message) -> tuple[object, ...]:
+    """Everything that a Document Source sees of an answer."""
+    with Client(repository=server.repository) as client:
+        try:
+            reply: Reply = client.provide(*message)
+        except ClientError as error:
+            return (type(error).__name__, str(error).replace(server.url, "http://server"))
+    return (reply.response.status_text, reply.errors)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_answer_is_the_same(servers: Apart, name: str) -> None:
+    message = CASES[name]()
+    together = _told(servers.together, message)
+    assert _told(servers.repository, message) == together
+    good = name in ("good", "several, one of them a file", "right hash and size")
+    assert str(together[0]).endswith("Success") is good, together
+    # Once more: what was registered is a duplicate, what was refused is refused as before.
+    assert _told(servers.repository, message) == _told(servers.together, message)
+
+
+def test_what_is_stored_apart_is_found_and_comes_out(servers: Apart) -> None:
+    sent = package(b"apart", _LARGE)
+    assert sent.send(servers.repository).accepted
+    assert fetch(servers.repository.repository, servers.registry.registry, sent) == dict(zip(sent.unique_ids, (b"apart", _LARGE), strict=True))
+
+
+def test_each_serves_its_own_actor_only(servers: Apart) -> None:
+    assert get(servers.registry.url + "/xds/repository?wsdl")[0] == 404
+    assert get(servers.repository.url + "/xds/registry?wsdl")[0] == 404
+    assert get(servers.registry.url + "/xds/iti42?wsdl")[0] == get(servers.repository.url + "/xds/iti43?wsdl")[0] == 200
+    assert b'"role": "repository"' in get(servers.repository.url + "/health")[2]
+
+
+def test_without_its_registry_a_repository_says_so_and_goes_on_when_it_is_back(tmp_path: Path) -> None:
+    announce(tmp_path / "registry")
+    first = ServerProcess(tmp_path / "registry", "--role", "registry").start()
+    port = first.url.rpartition(":")[2]
+    with ServerProcess(tmp_path / "repository", "--role", "repository", "--registry", first.registry) as repository:
+        before, during = package(b"before"), package(b"during", _LARGE)
+        assert before.send(repository).accepted
+        first.stop()
+        reply = during.send(repository)
+        assert [error.error_code for error in reply.errors] == ["XDSRegistryNotAvailable"]
+        assert "Submit the same submission again" in reply.errors[0].code_context
+        with ServerProcess(tmp_path / "registry", "--role", "registry", "--port", port):
+            assert during.send(repository).accepted
+            again = before.send(repository)
+            assert [error.error_code for error in again.errors] == ["XDSDuplicateUniqueIdInRegistry"]
