@@ -9,11 +9,9 @@ import pytest
 from tests.nist.exceptions import read_exceptions
 from tests.nist.folder import base_data, plans_folder
 from tests.nist.plan import read_folder
-from tests.nist.report import summary
-from tests.nist.runner import Result, Runner
+from tests.nist.report import SEEN, summary
+from tests.nist.runner import Runner
 from tests.nist.target import open_target
-
-RESULTS: list[Result] = []
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +23,7 @@ def runner() -> Iterator[Runner]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if RESULTS:
+    if SEEN:
         terminalreporter.section("NIST test plans")
-        for line in summary(RESULTS, read_exceptions(), whole=False):
+        for line in summary(SEEN, read_exceptions(), whole=False):
             terminalreporter.write_line(line)

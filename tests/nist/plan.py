@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 from lxml import etree
 
@@ -25,8 +26,8 @@ class PlanError(Exception):
 class Link:
     """`symbol` is to be replaced by what an earlier step yielded.
 
-    `test` is empty for the same test, `section` for the same section. `table` is the part of that step's report that is asked
-    (AssignedUids, AssignedUuids, AssignedPatientId, or Report for a named report), `name` the id or report asked for.
+    `test` is empty for the same test. `table` is what of that step is asked (AssignedUids, AssignedUuids, AssignedPatientId,
+    Report for a named report, ObjectRef, XPath; Value for one that is given outright), `name` which of it.
     """
 
     symbol: str
@@ -121,28 +122,43 @@ class Section:
 class Test:
     """One test. `name` is the folder's name; `part` the folder in which it was found (tests, testdata-registry, ...)."""
 
+    __test__: ClassVar[bool] = False  # pytest: not a class of tests
     name: str
     part: str
     folder: Path
     sections: list[Section] = field(default_factory=list)
 
     def links(self, section: Section, element: etree._Element) -> list[Link]:
-        """UseId and UseReport below `element`, with the test and the section they ask."""
-        return [*self._id_links(section, element), *self._report_links(section, element)]
+        """UseId, UseReport, UseObjectRef and UseXPath below `element`, with the test and the section they ask."""
+        return [*self._id_links(section, element), *self._report_links(section, element), *self._log_links(section, element)]
+
+    def _place(self, section: Section, directory: str) -> tuple[str, str]:
+        """Test (empty: this one) and section that a `testdir` names."""
+        if not directory:
+            return "", section.name
+        # Written from the section's folder; some plans write it from the test's.
+        start = section.folder if directory.startswith("..") else self.folder
+        path = Path(os.path.normpath(start / directory))
+        if path.parent == self.folder.parent and path != self.folder:
+            return path.name, "."
+        return ("" if path.parent == self.folder else path.parent.name), path.name
 
     def _id_links(self, section: Section, element: etree._Element) -> Iterator[Link]:
         for use in element.iterfind("UseId"):
-            directory = use.get("testdir", "")
-            if directory:
-                # A path that leaves the section; some plans write it from the test's folder instead.
-                inside = directory.startswith("..")
-                path = Path(os.path.normpath((section.folder if inside else self.folder) / directory))
-                test = "" if path.parent == self.folder else path.parent.name
-                asked = path.name
-            else:
-                test, asked = "", section.name
-            symbol, table = _symbol(use.get("symbol", "")), use.get("section", "")
-            yield Link(symbol, test, asked, use.get("step", ""), table, use.get("id", ""))
+            symbol = _symbol(use.get("symbol", ""))
+            if use.get("value"):
+                yield Link(symbol, "", "", "", "Value", use.get("value", ""))
+                continue
+            test, asked = self._place(section, use.get("testdir", ""))
+            yield Link(symbol, test, asked, use.get("step", ""), use.get("section", ""), use.get("id", ""))
+
+    def _log_links(self, section: Section, element: etree._Element) -> Iterator[Link]:
+        for use in element.iterfind("UseObjectRef"):
+            test, asked = self._place(section, use.get("testdir", ""))
+            yield Link(_symbol(use.get("symbol", "")), test, asked, use.get("step", ""), "ObjectRef", use.get("index", ""))
+        for use in element.iterfind("UseXPath"):
+            test, asked = self._place(section, use.get("testdir", ""))
+            yield Link(_symbol(use.get("symbol", "")), test, asked, use.get("step", ""), "XPath", (use.text or "").strip())
 
     def _report_links(self, section: Section, element: etree._Element) -> Iterator[Link]:
         for use in element.iterfind("UseReport"):

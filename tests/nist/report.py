@@ -8,6 +8,9 @@ from collections.abc import Iterable, Iterator
 from tests.nist.exceptions import Exceptions
 from tests.nist.runner import Outcome, Result
 
+SEEN: list[Result] = []
+"""The results of the tests of this process, for the summary at the end of a pytest run."""
+
 
 def summary(results: Iterable[Result], exceptions: Exceptions, whole: bool) -> Iterator[str]:
     """The last lines. `whole`: every test of the folder was run, so that an exception that no step has is told as well."""

@@ -285,7 +285,7 @@ def _unique(payload: etree._Element) -> Iterator[tuple[etree._Element, etree._El
 
 def _append(log: etree._Element, step: Step, record: Record) -> None:
     """The step in the shape in which the kit's XPaths see it."""
-    entry = etree.SubElement(log, "TestStep", id=step.id)
+    entry = record.log = etree.SubElement(log, "TestStep", id=step.id)
     transaction = etree.SubElement(entry, f"{step.kind}Transaction", step=step.id)
     etree.SubElement(transaction, "InputMetadata").extend(record.copy_of_request())
     etree.SubElement(transaction, "Result").extend(record.copy_of_answer())

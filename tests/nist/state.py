@@ -27,6 +27,7 @@ class Record:
     uuids: dict[str, str] = field(default_factory=dict)
     patients: dict[str, str] = field(default_factory=dict)
     patient: str = ""
+    log: etree._Element | None = None
 
     def take(self, prepared: Prepared) -> None:
         self.request = prepared.payload
@@ -72,18 +73,24 @@ class Memory:
 
     def value(self, test: str, link: Link) -> str:
         """Raises `Unresolved` when no step has left it."""
+        if link.table == "Value":
+            return link.name
         key = link.test or test, link.section, link.step
         if key not in self._records:
             raise Unresolved(f"{link}: that step has not been run")
         step, record = self._records[key]
-        found = self._report(step, record, link.name) if link.table == "Report" else self._assigned(record, link)
+        found = self._report(step, record, link.name) if link.table == "Report" else self._asked(record, link)
         if found is None:
             raise Unresolved(f"{link}: that step has left no such value")
         return found
 
-    def _assigned(self, record: Record, link: Link) -> str | None:
+    def _asked(self, record: Record, link: Link) -> str | None:
         if link.table == "AssignedPatientId":
             return record.patients.get(link.name) or record.patient or None
+        if link.table == "ObjectRef":
+            return None if record.answer is None else object_at(record.answer.body, link.name)
+        if link.table == "XPath":
+            return None if record.log is None else as_text(record.log.xpath(link.name))
         table = {"AssignedUids": record.uids, "AssignedUuids": record.uuids}.get(link.table)
         if table is None:
             raise Unresolved(f"{link}: the table {link.table} is not known to this runner")
@@ -103,7 +110,17 @@ def first_text(root: etree._Element, xpath: str) -> str | None:
     """The string value of the first node, or of what the expression yields. `root` is seen as a child of a Result."""
     holder = etree.Element("Result")
     holder.append(copy.deepcopy(root))
-    found = holder.xpath(xpath)
+    return as_text(holder.xpath(xpath))
+
+
+def object_at(body: etree._Element, index: str) -> str | None:
+    """The id of the object at `index`, counted from 0, of an AdhocQueryResponse."""
+    found = body.xpath("//*[local-name()='RegistryObjectList']/*/@id")
+    return str(found[int(index)]) if isinstance(found, list) and index.isdecimal() and int(index) < len(found) else None
+
+
+def as_text(found: object) -> str | None:
+    """The string value of what an XPath yields: of its first node, where it yields nodes."""
     if isinstance(found, list) and not found:
         return None
     first = found[0] if isinstance(found, list) else found

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.nist.conftest import RESULTS
 from tests.nist.folder import plans_folder
 from tests.nist.plan import read_folder
+from tests.nist.report import SEEN
 from tests.nist.runner import Runner
 
 FOLDER = plans_folder()
@@ -18,6 +18,6 @@ WHY = "no test plans: NIST_PLANS names no folder of them, and the reference mate
 @pytest.mark.parametrize("name", NAMES)
 def test_plan(name: str, runner: Runner) -> None:
     results = runner.run(name)
-    RESULTS.extend(results)
+    SEEN.extend(results)
     print("\n".join(result.line() for result in results))
     assert not [result.line() for result in results if result.bad]
