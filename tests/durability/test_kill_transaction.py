@@ -1,0 +1,28 @@
+"""`kill -9` from the first statement of the transaction to the answer, on SQLite: all of a submission is there or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from storage.crash import CRASH_POINTS
+from tests.durability.campaign import PASSAGE_OF_ANSWERS, Campaign
+
+STEPS = CRASH_POINTS[CRASH_POINTS.index("write-begun") :]
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
+    """One store through all deaths: each step also finds what the deaths before have left behind."""
+    return Campaign(tmp_path_factory.mktemp("transaction") / "data")
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_kill(campaign: Campaign, step: str, rounds: Callable[[int, int], int]) -> None:
+    passage = PASSAGE_OF_ANSWERS if step == "answer-before" else 2 + STEPS.index(step) % 3
+    campaign.kill_at(step, passage, rounds(10, 200))
+
+
+def test_nothing_is_lost_in_the_end(campaign: Campaign) -> None:
+    campaign.finish()
