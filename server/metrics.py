@@ -31,7 +31,7 @@ def prepare(workers: int) -> Callable[[], None]:
 
 
 class Metrics:
-    """The counts of this process. `gauges` (name to meaning and value) are asked when somebody reads; more may be added to them later."""
+    """The counts of this process. `gauges` (name to meaning and value) are asked when somebody reads; others may join them."""
 
     def __init__(self, gauges: dict[str, tuple[str, Callable[[], float]]] | None = None) -> None:
         # Imported here: prometheus-client decides at its import whether several processes count together.

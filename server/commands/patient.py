@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from server.commands.options import UsageError, settings_of, takes_settings
+from server.commands.table import print_table
 from server.settings import Settings
 from storage.database import Database
 
@@ -58,7 +59,7 @@ def list_(limit: int, after: int, as_json: bool, **given: Any) -> None:
     if not found:
         click.echo("no patient is known; make one known: carnet patient add '4711^^^&1.2.3.4.5&ISO'")
         return
-    _table(("id", "patient", "state", "stands for", "since"), [
+    print_table(("id", "patient", "state", "stands for", "since"), [
         (str(p.id), p.cx, p.state.name.lower(), "" if p.surviving == p.cx else p.surviving, _moment(p.created)) for p in found
     ])  # fmt: skip
     if len(found) == limit:
@@ -88,7 +89,7 @@ def show(identifier: str, as_json: bool, **given: Any) -> None:
         click.echo(json.dumps({"patient": record.asked.surviving, "identifiers": identifiers, **counts}, indent=2))
         return
     click.echo(f"{record.asked.surviving}")
-    _table(("identifier", "state", "since"), [(p.cx, p.state.name.lower(), _moment(p.created)) for p in record.identifiers])
+    print_table(("identifier", "state", "since"), [(p.cx, p.state.name.lower(), _moment(p.created)) for p in record.identifiers])
     click.echo("  ".join(f"{name} {count}" for name, count in counts.items()))
 
 
@@ -126,13 +127,3 @@ def database_of(settings: Settings) -> Iterator[Database]:
 
 def _moment(created: str) -> str:
     return f"{created[:4]}-{created[4:6]}-{created[6:8]} {created[8:10]}:{created[10:12]}" if len(created) == 14 else created
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*head, box=None, header_style="bold")
-    for row in rows:
-        table.add_row(*row)
-    Console(soft_wrap=True, markup=False, highlight=False).print(table)

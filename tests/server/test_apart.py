@@ -108,7 +108,8 @@ def test_the_answer_is_the_same(servers: Apart, name: str) -> None:
 def test_what_is_stored_apart_is_found_and_comes_out(servers: Apart) -> None:
     sent = package(b"apart", _LARGE)
     assert sent.send(servers.repository).accepted
-    assert fetch(servers.repository.repository, servers.registry.registry, sent) == dict(zip(sent.unique_ids, (b"apart", _LARGE), strict=True))
+    found = fetch(servers.repository.repository, servers.registry.registry, sent)
+    assert found == dict(zip(sent.unique_ids, (b"apart", _LARGE), strict=True))
 
 
 def test_each_serves_its_own_actor_only(servers: Apart) -> None:

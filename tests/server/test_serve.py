@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from soap.client import Client, Reply
-from tests.server.exchange import PATIENT, announce, fetch, get, package
+from soap.client import Client, Reply, Wanted
+from tests.server.exchange import GET_DOCUMENTS, PATIENT, announce, fetch, get, package
 from tests.server_process import ROOT, ServerProcess
 
 LARGE = os.urandom(300_000)
@@ -176,9 +176,7 @@ def test_sigterm_under_load_fails_no_request(tmp_path: Path) -> None:
             for unique_ids in accepted:
                 with Client(server.repository, server.registry) as client:
                     asked = ",".join(f"'{one}'" for one in unique_ids)
-                    found = client.query(
-                        "urn:uuid:5c4f972b-d56b-40ac-a5fc-c8ca9b40b9d4", [("$XDSDocumentEntryUniqueId", [f"({asked})"])]
-                    )
+                    found = client.query(GET_DOCUMENTS, [("$XDSDocumentEntryUniqueId", [f"({asked})"])])
                     assert {e.uniqueId for e in found.objects.documentEntries} == set(unique_ids)
 
 
@@ -244,16 +242,15 @@ def test_file_environment_and_options_in_this_order(tmp_path: Path) -> None:
     file = tmp_path / "site.toml"
     file.write_text('[domain]\npatients = "open"\n[limits]\nquery_results = 1\nretrieve_documents = 7\n')
     environ = {"CARNET_LIMITS_QUERY_RESULTS": "2"}
-    with ServerProcess(tmp_path / "data", "--config", str(file), "--set", "limits.retrieve_documents=1", environ=environ) as server:
+    line = ("--config", str(file), "--set", "limits.retrieve_documents=1")
+    with ServerProcess(tmp_path / "data", *line, environ=environ) as server:
         two, three = package(b"1", b"2"), package(b"1", b"2", b"3")
         assert two.send(server).accepted and three.send(server).accepted  # patients = open, from the file
         with Client(server.repository, server.registry) as client:
             asked = ",".join(f"'{one}'" for one in three.unique_ids)
-            answer = client.query("urn:uuid:5c4f972b-d56b-40ac-a5fc-c8ca9b40b9d4", [("$XDSDocumentEntryUniqueId", [f"({asked})"])])
+            answer = client.query(GET_DOCUMENTS, [("$XDSDocumentEntryUniqueId", [f"({asked})"])])
             assert [error.error_code for error in answer.errors] == ["XDSTooManyResults"]  # 2, from the environment
             assert "more than 2 objects" in answer.errors[0].code_context
-            from soap.client import Wanted
-
             with client.retrieve([Wanted("1.2.3", one) for one in two.unique_ids]) as retrieved:
                 assert "at most 1" in retrieved.errors[0].code_context  # from the command line
 
@@ -283,7 +280,8 @@ def test_no_room_above_the_headroom(tmp_path: Path) -> None:
 
 
 def test_more_requests_than_it_takes_on_are_answered_503(tmp_path: Path) -> None:
-    with ServerProcess(tmp_path / "data", "--set", "server.threads=3", "--set", "server.busy=1", "--set", "server.uploads=1") as server:
+    few = ("--set", "server.threads=3", "--set", "server.busy=1", "--set", "server.uploads=1")
+    with ServerProcess(tmp_path / "data", *few) as server:
         host, port = server.url.removeprefix("http://").split(":")
         head = b"POST /xds/repository HTTP/1.1\r\nHost: x\r\nContent-Type: application/soap+xml\r\nConnection: close\r\n"
         with socket.create_connection((host, int(port)), timeout=30) as first:

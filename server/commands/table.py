@@ -1,0 +1,22 @@
+"""A table for a person: as wide as the terminal, or as wide as it needs to be where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+def print_table(head: Sequence[str], rows: Iterable[Sequence[str]], bold: Iterable[int] = ()) -> None:
+    """`bold` are the numbers of rows to stand out. Long values are folded, never cut."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold")
+    for name in head:
+        table.add_column(name, overflow="fold")
+    strong = frozenset(bold)
+    for number, row in enumerate(rows):
+        table.add_row(*row, style="bold" if number in strong else "")
+    console = Console(markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = max(console.width, 240)
+    console.print(table)
