@@ -145,7 +145,8 @@ def test_sigterm_under_load_fails_no_request(tmp_path: Path) -> None:
     contents = [os.urandom(size) for size in (2_000, 90_000)]
 
     def submit_until_stopped(_: int) -> tuple[list[tuple[str, ...]], list[Reply]]:
-        accepted, refused = [], []
+        accepted: list[tuple[str, ...]] = []
+        refused: list[Reply] = []
         first = True
         while True:
             sent = package(*contents)
