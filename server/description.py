@@ -9,9 +9,10 @@ from __future__ import annotations
 import dataclasses
 import secrets
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from metadata import schemes
 from metadata.attributes import ATTRIBUTES, Attribute, Carrier
@@ -47,6 +48,54 @@ class Description:
     eventCodeList: tuple[Code, ...] = ()
     comments: str = ""
     referenceIdList: tuple[str, ...] = ()
+
+
+_CODES = frozenset({"classCode", "typeCode", "formatCode", "healthcareFacilityTypeCode", "practiceSettingCode"})
+_CODE_LISTS = frozenset({"confidentialityCode", "eventCodeList"})
+
+
+def to_json(description: Description) -> dict[str, Any]:
+    """The attributes that have a value, as JSON holds them: codes and authors as objects, lists as lists."""
+    values = {f.name: getattr(description, f.name) for f in dataclasses.fields(description)}
+    return {name: _plain(value) for name, value in values.items() if value}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {name: _plain(item) for name, item in dataclasses.asdict(value).items() if item}
+    return value
+
+
+def attributes_from_json(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes that `to_json` wrote. Raises ValueError for a name that is no attribute and for a value of another shape."""
+    known = {f.name for f in dataclasses.fields(Description)}
+    attributes: dict[str, Any] = {}
+    for name, value in data.items():
+        if name not in known:
+            raise ValueError(f"'{name}' is no attribute of a document; there are {', '.join(sorted(known))}")
+        try:
+            attributes[name] = _read(name, value)
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"{name}: the value {value!r} has not the right shape ({error})") from None
+    return attributes
+
+
+def _read(name: str, value: Any) -> Any:
+    if name in _CODES:
+        return Code(value["code"], value["scheme"], value.get("display", ""))
+    if name in _CODE_LISTS:
+        return tuple(Code(item["code"], item["scheme"], item.get("display", "")) for item in value)
+    if name == "author":
+        return tuple(Author(**{field: tuple(values) for field, values in item.items()}) for item in value)
+    if name in ("sourcePatientInfo", "referenceIdList"):
+        if isinstance(value, str):
+            raise TypeError("a list is expected")
+        return tuple(map(str, value))
+    if not isinstance(value, str):
+        raise TypeError("text is expected")
+    return value
 
 
 @dataclass(frozen=True, slots=True)

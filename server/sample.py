@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from metadata.model import Author, Code
 from server import sample_contents as contents
 from server.description import Description, utc_time
-from server.sample_cda import CONFIDENTIALITY_OID, LOINC, PRACTICE_OID, SECTOR_OID, Content, build_cda
+from server.sample_cda import CONFIDENTIALITY_OID, EXP_PATIENT, LOINC, PRACTICE_OID, SECTOR_OID, Content, build_cda
 from server.sample_pdf import build_pdf
 from server.sample_people import PROFESSIONALS, ROOT, SPECIALTY_OID, STRUCTURES, Patient
 
@@ -194,17 +194,17 @@ class SampleDocument:
         return f"{self.kind.name}-{self.description.uniqueId.rsplit('.', 1)[1]}.{suffix}"
 
 
-def make_documents(patient: Patient, count: int, seed: int) -> Iterator[SampleDocument]:
-    """`count` documents of `patient`, all kinds in turn, newest last."""
+def make_documents(patient: Patient, count: int, seed: int, dmp: bool = False) -> Iterator[SampleDocument]:
+    """`count` documents of `patient`, all kinds in turn, newest last. With `dmp` patient ids carry their type (CX-5)."""
     draw = random.Random(f"carnet-documents-{seed}-{patient.ins}")
     moment = datetime(2024, 1, 8, 9, 30, tzinfo=PARIS) + timedelta(days=draw.randrange(60), minutes=draw.randrange(480))
     for number in range(1, count + 1):
         kind = KINDS[(number - 1) % len(KINDS)]
         moment += timedelta(days=draw.randint(1, 20), minutes=draw.randrange(60))
-        yield _make(patient, kind, draw, moment, f"{ROOT}.3.{seed}.{patient.ins_c.lstrip('0')}.{number}")
+        yield _make(patient, kind, draw, moment, f"{ROOT}.3.{seed}.{patient.ins_c.lstrip('0')}.{number}", dmp)
 
 
-def _make(patient: Patient, kind: Kind, draw: random.Random, end: datetime, unique_id: str) -> SampleDocument:
+def _make(patient: Patient, kind: Kind, draw: random.Random, end: datetime, unique_id: str, dmp: bool) -> SampleDocument:
     start = end - timedelta(days=kind.days, minutes=0 if kind.days else 20)
     written = end + timedelta(minutes=25)
     author = PROFESSIONALS.get(kind.place)
@@ -230,7 +230,7 @@ def _make(patient: Patient, kind: Kind, draw: random.Random, end: datetime, uniq
         )
     else:
         data = _page(patient, kind, end)
-    return SampleDocument(kind, data, _describe(patient, kind, unique_id, (start, end, written)))
+    return SampleDocument(kind, data, _describe(patient, kind, unique_id, (start, end, written), dmp))
 
 
 def _page(patient: Patient, kind: Kind, day: datetime) -> bytes:
@@ -248,7 +248,9 @@ def _page(patient: Patient, kind: Kind, day: datetime) -> bytes:
     return f"Docteur,\n\nje vous confirme mon rendez-vous du {appointment}. Mes résultats sont joints.\n\n{name}\n".encode()
 
 
-def _describe(patient: Patient, kind: Kind, unique_id: str, times: tuple[datetime, datetime, datetime]) -> Description:
+def _describe(
+    patient: Patient, kind: Kind, unique_id: str, times: tuple[datetime, datetime, datetime], dmp: bool
+) -> Description:
     start, end, written = times
     author = PROFESSIONALS.get(kind.place)
     structure = STRUCTURES[kind.place or "practice"]
@@ -257,11 +259,11 @@ def _describe(patient: Patient, kind: Kind, unique_id: str, times: tuple[datetim
             (author.xcn,), (author.structure.xon,), (), (f"{author.specialty[0]}^{author.specialty[1]}^{SPECIALTY_OID}",), ()
         )
     else:
-        writer = Author((f"{patient.ins}^{patient.family}^{patient.given[0]}^^^^^^&1.2.250.1.213.1.4.10&ISO^D^^^NH",))
+        writer = Author((patient.xcn,), (), (), (f"{EXP_PATIENT[0]}^{EXP_PATIENT[2]}^{EXP_PATIENT[1]}",))
     return Description(
         uniqueId=unique_id,
-        patientId=patient.cx(),
-        sourcePatientId=patient.source_cx,
+        patientId=patient.cx(dmp=dmp),
+        sourcePatientId=patient.source_cx(dmp),
         sourcePatientInfo=patient.source_info,
         title=kind.title,
         mimeType=kind.mime_type,
@@ -270,7 +272,7 @@ def _describe(patient: Patient, kind: Kind, unique_id: str, times: tuple[datetim
         serviceStartTime=utc_time(start),
         serviceStopTime=utc_time(end),
         author=(writer,),
-        legalAuthenticator=author.xcn if author else None,
+        legalAuthenticator=author.xcn if author else patient.xcn,
         classCode=Code(kind.class_code[0], CLASS_OID, kind.class_code[1]),
         typeCode=Code(*kind.type_code),
         formatCode=Code(kind.format_code[0], FORMAT_OID, kind.format_code[1]),

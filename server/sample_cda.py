@@ -21,6 +21,8 @@ CIM10 = "2.16.840.1.113883.6.3"
 SECTOR_OID = "1.2.250.1.71.4.2.4"
 PRACTICE_OID = "1.2.250.1.213.1.1.4.9"
 CONFIDENTIALITY_OID = "2.16.840.1.113883.5.25"
+#: What stands for the specialty of an author who is the patient (code, code system, name).
+EXP_PATIENT = ("EXP_PATIENT", "1.2.250.1.213.1.1.4.6", "Expression personnelle du patient")
 CODE_SYSTEM_NAMES = {LOINC: "LOINC", CIM10: "CIM-10", SPECIALTY_OID: "TRE_R04", SECTOR_OID: "TRE_R02"}
 
 
@@ -157,7 +159,7 @@ def _author(patient: Patient, content: Content) -> etree._Element:
     assigned = _el(
         "assignedAuthor",
         _el("id", root=INS_NIR_TEST, extension=patient.ins),
-        _code("code", ("EXP_PATIENT", "1.2.250.1.213.1.1.4.6", "Expression personnelle du patient")),
+        _code("code", EXP_PATIENT),
         _el("assignedPerson", name),
     )
     return _el("author", time, assigned)

@@ -36,7 +36,8 @@ ANALYSES = (
 )  # fmt: skip
 VACCINES = (
     ("J07BX03", "COVID-19, vaccin à ARNm"), ("J07BB02", "Grippe, vaccin inactivé"),
-    ("J07AM51", "Diphtérie, tétanos, poliomyélite"), ("J07AL02", "Pneumocoque, vaccin conjugué"), ("J07BD52", "Rougeole, oreillons, rubéole"),
+    ("J07AM51", "Diphtérie, tétanos, poliomyélite"), ("J07AL02", "Pneumocoque, vaccin conjugué"),
+    ("J07BD52", "Rougeole, oreillons, rubéole"),
 )  # fmt: skip
 
 Sections = Sequence[Section]

@@ -68,13 +68,19 @@ class Patient:
     ins_c: str
     ipp: str
 
-    def cx(self, authority: str = INS_NIR_TEST) -> str:
-        """patientId: the INS under the test authority, or the INS-C."""
-        return cx(self.ins_c if authority == INS_C else self.ins, authority)
+    def cx(self, authority: str = INS_NIR_TEST, dmp: bool = False) -> str:
+        """patientId: the INS under the test authority, or the INS-C. CX-5, its type, is for the DMP; IHE leaves it empty."""
+        whole = cx(self.ins_c if authority == INS_C else self.ins, authority)
+        return whole if dmp else whole.rpartition("^")[0]
 
     @property
-    def source_cx(self) -> str:
-        return f"{self.ipp}^^^&{IPP_OID}&ISO^PI"
+    def xcn(self) -> str:
+        """The patient as author: the INS under its authority, name type D, identifier type NH."""
+        return f"{self.ins}^{self.family}^{self.given[0]}^^^^^^&{INS_NIR_TEST}&ISO^D^^^NH"
+
+    def source_cx(self, dmp: bool = False) -> str:
+        """sourcePatientId: the hospital's own number."""
+        return f"{self.ipp}^^^&{IPP_OID}&ISO{'^PI' if dmp else ''}"
 
     @property
     def source_info(self) -> tuple[str, ...]:

@@ -1,0 +1,122 @@
+"""Which server a client command speaks to, and how its answers and errors end the command.
+
+Exit status of every client command: 0 the server accepted or answered, 1 it refused or could not be reached, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from metadata.vocabulary import ResponseStatus, Severity, Transaction
+from server.commands.options import UsageError
+from soap.body.registry_response import RegistryError, RegistryResponse
+from soap.client import Client, addresses, addresses_of_wsdl
+from soap.client_errors import ClientError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+
+
+class Failed(click.ClickException):
+    """The server refused, or gave no usable answer: exit status 1."""
+
+    exit_code = 1
+
+
+def takes_server(function: F) -> F:
+    """Gives a command the options that `client_of` reads. `?wsdl` behind an address: the address is read from the WSDL."""
+    file = click.Path(exists=True, dir_okay=False)
+    options = (
+        click.option("--url", envvar="CARNET_URL", metavar="URL", help=f"Base URL (default {DEFAULT_URL})."),
+        click.option("--repository", envvar="CARNET_REPOSITORY", metavar="URL", help="XDS.b repository, or its WSDL (?wsdl)."),
+        click.option("--registry", envvar="CARNET_REGISTRY", metavar="URL", help="XDS.b registry, or its WSDL (?wsdl)."),
+        click.option("--timeout", type=float, default=300.0, show_default=True, help="Seconds of silence to bear."),
+        click.option("--ca", type=file, help="Certificates to trust (PEM) instead of the system's."),
+        click.option("--cert", type=file, help="Our certificate (PEM)."),
+        click.option("--key", type=file, help="Its private key (PEM), unless it is in --cert."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def client_of(given: dict[str, Any]) -> Client:
+    """Takes the options of `takes_server` out of the keyword arguments of a command. Raises UsageError and Failed."""
+    url, repository, registry = (given.pop(name) for name in ("url", "repository", "registry"))
+    timeout, ca, cert, key = (given.pop(name) for name in ("timeout", "ca", "cert", "key"))
+    if timeout <= 0:
+        raise UsageError("--timeout must be above 0 seconds")
+    if key and not cert:
+        raise UsageError("--key is the private key of a certificate: give --cert too")
+    try:
+        if url or not (repository or registry):
+            base = addresses(url or DEFAULT_URL)
+            repository, registry = repository or base[0], registry or base[1]
+        repository = _resolved(repository, Transaction.ITI_41, Transaction.ITI_43, timeout)
+        registry = _resolved(registry, Transaction.ITI_18, Transaction.ITI_42, timeout)
+        return Client(repository, registry, timeout, _tls(ca, cert, key))
+    except ClientError as error:
+        raise UsageError(str(error)) from None
+
+
+def _resolved(address: str | None, first: Transaction, second: Transaction, timeout: float) -> str:
+    if not address or not address.lower().endswith(("?wsdl", "?singlewsdl", ".wsdl")):
+        return address or ""
+    try:
+        found = addresses_of_wsdl(address, timeout)
+    except ClientError as error:
+        raise Failed(str(error)) from None
+    for transaction in (first, second):
+        if transaction.action in found:
+            return found[transaction.action]
+    raise Failed(f"The WSDL at {address} declares neither {first.code} nor {second.code}: {', '.join(found) or 'nothing'}")
+
+
+def _tls(ca: str | None, cert: str | None, key: str | None) -> ssl.SSLContext | None:
+    if not (ca or cert):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=ca)
+        if cert:
+            context.load_cert_chain(cert, key)
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"the certificates cannot be used ({', '.join(filter(None, (ca, cert, key)))}): {error}") from None
+    return context
+
+
+# ---------------------------------------------------------------------------------------------------------------- answers
+
+
+def error_rows(errors: Sequence[RegistryError]) -> list[dict[str, str]]:
+    """Errors and warnings as JSON shows them."""
+    return [{name: value for name, value in dataclasses.asdict(error).items() if value} for error in errors]
+
+
+def print_errors(response: RegistryResponse) -> None:
+    """Every error and warning of the server, on the error stream, in its own words."""
+    for error in response.errors:
+        kind, colour = ("warning", "yellow") if error.severity == Severity.WARNING.value else ("error", "red")
+        location = f" ({error.location})" if error.location else ""
+        click.secho(f"{kind} {error.error_code}{location}", fg=colour, err=True)
+        click.echo(f"  {error.code_context}", err=True)
+
+
+def status_word(response: RegistryResponse) -> str:
+    """`Success`, `PartialSuccess`, `Failure`, or what a server said instead."""
+    return (response.status.value if isinstance(response.status, ResponseStatus) else response.status_text).rpartition(":")[2]
+
+
+def size_text(size: int) -> str:
+    """Octets for a person: 812 B, 20.1 kB, 1.0 GB."""
+    amount, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 1000:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{size} B" if unit == "B" else f"{amount:.1f} {unit}"
