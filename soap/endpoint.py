@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -137,6 +137,8 @@ class Endpoint:
             reply = self._post(environ, address, exchange)
         else:
             reply = describe(environ, exchange.method, address, self._url(environ))
+            if exchange.method == "HEAD":
+                reply = replace(reply, pieces=())
         exchange.http_status = reply.status
         headers = [("Content-Type", reply.content_type), ("Content-Length", str(reply.length))]
         if reply.retry_after is not None:
@@ -154,6 +156,7 @@ class Endpoint:
             crash_point("answer-before")
         except Exception as error:
             reply = self._settle(error, request, exchange)
+            request.drain()
         finally:
             request.remove_staged()
             exchange.transaction = request.transaction
@@ -296,7 +299,7 @@ class _Sending:
         if close is not None:
             close()
         exchange = self._exchange
-        exchange.broken = exchange.sent != reply.length
+        exchange.broken = exchange.sent != reply.length and exchange.method != "HEAD"
         exchange.seconds = time.perf_counter() - self._started
         try:
             self._observe(exchange)

@@ -51,10 +51,12 @@ class InlineParser:
 
     def close(self) -> etree._Element:
         try:
-            root: etree._Element = self._parser.close()
+            root = cast(etree._Element | None, self._parser.close())
         except etree.XMLSyntaxError as error:
             self._target.abort()
             raise self._not_well_formed(error) from None
+        if root is None:
+            raise sender("The envelope has no root element", rule="XML-001")
         return root
 
     @staticmethod
@@ -126,7 +128,10 @@ class _Target:
     def comment(self, text: str) -> None:
         """Dropped."""
 
-    def close(self) -> etree._Element:
+    def close(self) -> etree._Element | None:
+        """None when the root element has no end: lxml also asks after an exception, and that one must not be hidden."""
+        if self._depth or not self._elements:
+            return None
         root: etree._Element = self._builder.close()
         return root
 

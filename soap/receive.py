@@ -10,6 +10,7 @@ import re
 import time
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from soap.call import Note
@@ -19,6 +20,8 @@ from soap.wire import Wire
 
 #: The MIME scan is fast from 64 kB on; shorter chunks let a sender choose content that makes it slow.
 CHUNK = 256 * 1024
+#: So much of a refused body is still read; a connection with more is the HTTP server's to close.
+LEFTOVER = 1024 * 1024
 _DIGITS = re.compile(r"[0-9]{1,18}")
 
 
@@ -66,6 +69,15 @@ class Body:
                 FaultCode.SENDER, f"The request took longer than {self._limits.receive_seconds:g} seconds to arrive", status=408
             )
         return data
+
+    def drain(self) -> None:
+        """Reads and drops a little that is left after a refusal, so that the connection can carry the next request."""
+        if self.length is not None and self.length - self.received > LEFTOVER:
+            return
+        start = self.received
+        with suppress(Fault):
+            while self.received - start <= LEFTOVER and self.read_wire(CHUNK):
+                pass
 
 
 class _Unpacker:

@@ -67,8 +67,8 @@ class Request:
 
     def read(self, identify: Identify, understood: frozenset[str], endpoint_url: str, explain_base: str) -> Call:
         """The understood call. Raises Fault for everything that cannot be understood."""
-        media, parameters = self._media_type()
         self._body = Body(self.environ, self._wire, self._limits, self.notes)
+        media, parameters = self._media_type()
         sink = RootSink(self._limits, self._wire, self.notes, self._staging, self.staged)
         package = self._receive(media, parameters, sink)
         charset = package.root_charset if package is not None else parameters.get("charset")
@@ -104,6 +104,11 @@ class Request:
             contents=contents,
             explain_base=explain_base,
         )
+
+    def drain(self) -> None:
+        """Reads the rest of a refused body, as far as it is short."""
+        if self._body is not None:
+            self._body.drain()
 
     def remove_staged(self) -> None:
         """Deletes the staging files that no handler has taken."""

@@ -6,6 +6,9 @@ inside as base64: then `soap.inline` parses it as it arrives and decodes each do
 
 from __future__ import annotations
 
+import codecs
+import re
+
 from lxml import etree
 
 from schemas.parse import Limits as ParseLimits
@@ -17,6 +20,8 @@ from soap.limits import Limits
 from soap.staging import Part, Staging
 from soap.wire import Wire
 
+_PROLOG = 200
+_ENCODING = re.compile(rb"""\s*<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)""")
 _NAMESPACE_PREFIX = "amespace prefix"
 _ROWS = {
     "XML-003": "WIRE-050",
@@ -42,6 +47,7 @@ class RootSink:
         self._held: list[bytes] = []
         self.size = 0
         self._inline: InlineParser | None = None
+        self._prolog = b""
 
     @property
     def streamed(self) -> bool:
@@ -55,6 +61,7 @@ class RootSink:
             return
         self._held.append(bytes(chunk))
         if self.size > self._limits.root:
+            self._prolog = self._held[0][:_PROLOG]
             self._inline = InlineParser(self._limits, self._wire, self._staging, self._staged)
             for held in self._held:
                 self._inline.feed(held)
@@ -63,6 +70,7 @@ class RootSink:
     def close(self, charset: str | None) -> etree._Element:
         """`charset` is the charset parameter of the Content-Type that covers these octets."""
         if self._inline is not None:
+            self._check_charset(charset)
             return self._inline.close()
         met: list[ParseNote] = []
         data = self._held[0] if len(self._held) == 1 else b"".join(self._held)
@@ -74,6 +82,16 @@ class RootSink:
         for note in met:
             self._wire.meet(_ROWS[note.rule], self._notes, note.message)
         return root
+
+    def _check_charset(self, charset: str | None) -> None:
+        """A large envelope is parsed as it comes, so it has to be UTF-8 by all that is said of it."""
+        declared = _ENCODING.match(self._prolog.removeprefix(codecs.BOM_UTF8))
+        names = [charset or "", declared[1].decode("ascii") if declared else ""]
+        if self._prolog.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in self._prolog[:4]:
+            names.append("UTF-16")
+        for name in names:
+            if name.strip().lower() not in ("", "utf-8", "utf8", "us-ascii"):
+                raise self._wire.refuse("WIRE-048-two", f"an envelope of more than {self._limits.root} octets in '{name[:40]}'")
 
 
 def fault_of(error: ParseError, wire: Wire) -> Fault:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from soap.wire import Wire
+from tests.server_process import ServerProcess
 from tests.soap.messages import Recorder
 
 
@@ -24,3 +25,11 @@ def strict(tmp_path: Path) -> Iterator[Recorder]:
     recorder = Recorder(tmp_path, Wire(strict=True))
     yield recorder
     assert not recorder.staged()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """The server as a user starts it, for patients that nobody has announced."""
+    data = tmp_path_factory.mktemp("wire") / "data"
+    with ServerProcess(data, environ={"CARNET_DOMAIN_PATIENTS": "open"}) as server:
+        yield server
