@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import threading
@@ -18,7 +19,8 @@ from storage.errors import StorageError
 
 #: Probes of several watchers at once share one answer of at most this age.
 FRESH_SECONDS = 0.5
-_PROBE = b"carnet" * 512
+#: As much as a small document.
+_PROBE = bytes(64 * 1024)
 _version = sa.table("alembic_version", sa.column("version_num"))
 #: Writes a page and commits it, and changes nothing.
 _TOUCH = sa.update(_version).values(version_num=_version.c.version_num)
@@ -64,7 +66,8 @@ class HealthCheck:
         path = self._store.root / "tmp" / f"health-{secrets.token_hex(8)}"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            os.write(descriptor, _PROBE)
+            if os.write(descriptor, _PROBE) != len(_PROBE):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
