@@ -141,6 +141,16 @@ class Submissions:
         self._seed = seed
         self._patients = patients
 
+    def completed(self, repository: str, document: bytes, sha1: str) -> bytes:
+        """The next lcm:SubmitObjectsRequest with what a repository adds for this document."""
+        added = (("hash", sha1), ("size", str(len(document))), ("repositoryUniqueId", repository))
+        return self.body(
+            "".join(
+                f'<rim:Slot name="{name}"><rim:ValueList><rim:Value>{value}</rim:Value></rim:ValueList></rim:Slot>'
+                for name, value in added
+            )
+        )
+
     def body(self, extra_slots: str = "") -> bytes:
         """The next lcm:SubmitObjectsRequest. `extra_slots` go into the DocumentEntry."""
         self.made += 1
@@ -171,11 +181,7 @@ class Submissions:
 
     def register(self, repository: str, document: bytes, sha1: str) -> bytes:
         """The next ITI-42: what a repository elsewhere would send for this document."""
-        slots = "".join(
-            f'<rim:Slot name="{name}"><rim:ValueList><rim:Value>{value}</rim:Value></rim:ValueList></rim:Slot>'
-            for name, value in (("hash", sha1), ("size", str(len(document))), ("repositoryUniqueId", repository))
-        )
-        return soap(Transaction.ITI_42, self.body(slots))
+        return soap(Transaction.ITI_42, self.completed(repository, document, sha1))
 
 
 # --------------------------------------------------------------------------------------------------------------- retrieve
