@@ -1,4 +1,4 @@
-"""How much of everything one request may bring (threats T2, T27, T29, T30 of the security notes in docs/wire.md).
+"""How much of everything one request may bring (docs/wire.md).
 
 The server's settings fill this; the defaults are those of the documentation.
 """

@@ -6,6 +6,7 @@ Namespaces, actions and MIME headers are typed again here, so that an error in t
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -106,7 +107,8 @@ class Sent:
 
 
 PACKAGE_TYPE = (
-    'multipart/related; boundary="MIMEBoundary_1"; type="application/xop+xml"; start="<root@x>"; start-info="application/soap+xml"'
+    'multipart/related; boundary="MIMEBoundary_1"; type="application/xop+xml"; start="<root@x>"; '
+    'start-info="application/soap+xml"'
 )
 ROOT_HEAD = (
     b'Content-Type: application/xop+xml; charset=UTF-8; type="application/soap+xml"\r\n'
@@ -144,10 +146,9 @@ class Got:
     @property
     def envelope(self) -> etree._Element:
         """The envelope, out of its package where there is one."""
-        start = self.body.index(b"<?xml")
-        end = self.body.index(b"Envelope>", self.body.rindex(b"</")) if b"--MIME" not in self.body[:6] else None
-        octets = self.body[start : end + 9] if end is not None else self.body[start : self.body.index(b"Envelope>\r\n", start) + 9]
-        return etree.fromstring(octets)
+        match = re.search(rb"<\?xml.*?:Envelope>(?=\r\n--MIME|\Z)", self.body, re.DOTALL)
+        assert match, self.body[:200]
+        return etree.fromstring(match[0])
 
     @property
     def rule(self) -> str:
@@ -177,7 +178,7 @@ class Recorder:
         self.exchanges: list[Exchange] = []
         self.instead: Callable[[Call], Answer] | None = None
         self.mime_type = "text/plain"
-        handlers = {t: self._handle for t in (Transaction.ITI_18, Transaction.ITI_41, Transaction.ITI_42, Transaction.ITI_43)}
+        handlers = dict.fromkeys((Transaction.ITI_18, Transaction.ITI_41, Transaction.ITI_42, Transaction.ITI_43), self._handle)
         self.endpoint = Endpoint(
             handlers,
             EndpointOptions(

@@ -33,7 +33,8 @@ class Answer:
     @property
     def outcome(self) -> str:
         """`Success`, `Failure`, or the rule id of the fault (its code where it has no rule)."""
-        status = str(self.envelope.xpath("string(//*[local-name()='RegistryResponse' or local-name()='AdhocQueryResponse']/@status)"))
+        responses = "//*[local-name()='RegistryResponse' or local-name()='AdhocQueryResponse']"
+        status = str(self.envelope.xpath(f"string({responses}/@status)"))
         if status:
             return status.rpartition(":")[2]
         rule = str(self.envelope.xpath("string(//*[local-name()='Diagnosis']/@rule)"))

@@ -2,6 +2,8 @@
 stored, nothing is opened or fetched because a message says so.
 """
 
+# ruff: noqa: E501 - a case is read as a row
+
 from __future__ import annotations
 
 import gzip
@@ -97,7 +99,7 @@ BAD: list[tuple[str, Sent, str, int]] = [
     ("charset unknown", plain().typed("UTF-8", "x-none"), "WIRE-048-two", 400),
     ("charset wrong", plain().typed("UTF-8", "utf-16"), "WIRE-048-two", 400),
     ("not UTF-8", plain().swap(b"st3498702", b"\xe9"), "XML-001", 400),
-    ("gzip bomb", Sent("/xds/registry", "application/soap+xml", gzip.compress(bytes(200_000_000), 1), {"Content-Encoding": "gzip"}), "WIRE-004-bomb", 400),
+    ("gzip bomb", Sent("/xds/registry", "application/soap+xml", gzip.compress(b' ' * 20_000_000, 1), {"Content-Encoding": "gzip"}), "WIRE-004-bomb", 400),
     ("gzip in gzip", Sent("/xds/registry", "application/soap+xml", gzip.compress(gzip.compress(plain().body)), {"Content-Encoding": "gzip"}), "XML-001", 400),
     ("depth", plain(more="<a>" * 200 + "</a>" * 200), "XML-008", 400),
     ("attributes", plain(more="<a " + " ".join(f'a{n}=""' for n in range(500)) + "/>"), "XML-010", 400),
@@ -128,8 +130,10 @@ def test_bad_input(name: str, sent: Sent, outcome: str, status: int, server: Ser
     assert (answer.status, answer.outcome.removeprefix("s:")) == (status, outcome.removeprefix("s:")), answer.text
     assert kept(server.data) == before
     assert trap.callers() == 0
-    if answer.outcome != "Success":
-        assert len(answer.envelope.xpath("string(//*[local-name()='Text' or local-name()='RegistryError']/..)")) >= 0
+    if answer.outcome == "Failure":
+        assert answer.envelope.xpath("//*[local-name()='RegistryError'][@errorCode and string-length(@codeContext) > 20]")
+    elif answer.outcome != "Success":
+        assert len(answer.envelope.xpath("string(//*[local-name()='Text'][1])")) > 20
     again = ask(server.url, request(plain().path, plain().content_type, plain().body))
     assert again.outcome == "Success"
     assert MESSAGE_ID in again.text
