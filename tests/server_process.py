@@ -93,8 +93,12 @@ class ServerProcess:
             self.kill()
             raise AssertionError(f"the server has not started:\n{self.log()}")
         if healthy:
-            with urllib.request.urlopen(self.url + "/health", timeout=START_SECONDS) as answer:
-                assert answer.status == 200
+            try:
+                with urllib.request.urlopen(self.url + "/health", timeout=START_SECONDS) as answer:
+                    assert answer.status == 200
+            except BaseException:  # whoever fails to start it has nothing to stop
+                self.kill()
+                raise
         return self
 
     def _read(self, process: subprocess.Popen[str]) -> None:

@@ -52,13 +52,13 @@ class Campaign:
 
     def kill_at(self, step: str, passage: int, rounds: int) -> None:
         """`rounds` deaths at the given passage of `step`, all promises checked after each of them."""
-        server = self._server(f"{step}:{passage}")
+        server = self.server(f"{step}:{passage}")
         server.start(healthy=False)
         try:
             wire = Wire(server.repository, server.registry)
             for _ in range(rounds):
                 self._verify(wire, self._last)
-                self._last = self._until_death(server, wire, self._settle(wire, self._last.unanswered))
+                self._until_death(server, wire, self._settle(wire, self._last.unanswered))
             wire.query(["1.2.3"])  # answered by the next worker: the last death has been noticed
         finally:
             server.kill()
@@ -68,7 +68,7 @@ class Campaign:
 
     def finish(self) -> None:
         """A server that nobody kills: the last doubts are settled, and the store holds what was promised and nothing else."""
-        with self._server() as server:
+        with self.server() as server:
             wire = Wire(server.repository, server.registry)
             self._verify(wire, self._last)
             self._last = self._settle(wire, self._last.unanswered)
@@ -76,13 +76,14 @@ class Campaign:
             self._verify(wire, self._last)
         assert self.check().documents == len(self.shas)
 
-    def _server(self, crash_at: str = "") -> ServerProcess:
-        environ = {VARIABLE: crash_at, "CARNET_STORE_COLLECT_HOURS": "0"}
+    def server(self, crash_at: str = "") -> ServerProcess:
+        """The server of this store, not started."""
+        environ = {VARIABLE: crash_at, "CARNET_STORE_COLLECT_HOURS": "0", "CARNET_STORE_HEADROOM": "0"}
         return ServerProcess(self.data, "--patients", "open", environ=environ, database=self.database)
 
     # ------------------------------------------------------------------------------------------------------- one life
 
-    def _until_death(self, server: ServerProcess, wire: Wire, ledger: Ledger) -> Ledger:
+    def _until_death(self, server: ServerProcess, wire: Wire, ledger: Ledger) -> None:
         """Clients submit side by side until the worker dies. When a retry has met its death already, they need not."""
         if not ledger.unanswered:
             dead = threading.Event()
@@ -90,9 +91,13 @@ class Campaign:
             with ThreadPoolExecutor(CLIENTS) as clients:
                 list(clients.map(lambda mine: _submit(wire, ledger, mine, dead), shapes))
             assert dead.is_set(), f"no worker has reached the step:\n{server.log()[-2000:]}"
+        self.remember(ledger)
+
+    def remember(self, ledger: Ledger) -> None:
+        """From now on this is what the last clients know, and what the store is held against."""
         for sent in (*ledger.acknowledged, *ledger.unanswered):
             self.shas.update({key: hashlib.sha256(content).digest() for key, content in sent.documents.items()})
-        return ledger
+        self._last = ledger
 
     @staticmethod
     def _verify(wire: Wire, ledger: Ledger) -> None:
@@ -116,7 +121,7 @@ class Campaign:
         """
         ledger = Ledger()
         for number, sent in enumerate(unanswered):
-            there = _seen(wire, sent)
+            there = seen(wire, sent)
             try:
                 reply = wire.provide(sent)
             except NoAnswer:
@@ -168,7 +173,7 @@ def _submit(wire: Wire, ledger: Ledger, shapes: Sequence[tuple[int, ...]], dead:
             ledger.acknowledged.append(sent)
 
 
-def _seen(wire: Wire, sent: Submission) -> bool:
+def seen(wire: Wire, sent: Submission) -> bool:
     """Whether a submission is registered: with all its documents, whole, or with none of them."""
     found = wire.query(sent.documents)
     assert set(found) in (set(), set(sent.documents)), "a submission is half visible"
