@@ -38,7 +38,8 @@ class _SixMoves:
     def find_spec(cls, name: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
         if name != cls._NAME and not name.startswith(cls._NAME + "."):
             return None
-        module = importlib.import_module("six" + name.removeprefix("spyne.util.six"))
+        # spyne's own copy knows the module and can load it; only the way by which Python asks for it has changed.
+        module = sys.modules["spyne.util.six"]._importer.load_module(name)
         return importlib.machinery.ModuleSpec(name, _Ready(module), is_package=True)
 
 
@@ -47,16 +48,18 @@ class _Ready(importlib.abc.Loader):
 
     def __init__(self, module: types.ModuleType) -> None:
         self._module = module
+        self._spec = getattr(module, "__spec__", None)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
         return self._module
 
     def exec_module(self, module: types.ModuleType) -> None:
-        """Nothing is left to do."""
+        """Nothing is left to do but to give a module of the standard library its own description back."""
+        module.__spec__ = self._spec
 
 
 def _prepare_import() -> None:
-    """spyne 2.14 on Python 3.12 and 3.13: six by the real package, `cgi` (gone in 3.13) by legacy-cgi."""
+    """spyne 2.14 on Python 3.12 and 3.13: its copy of six by `_SixMoves`, `cgi` (gone in 3.13) by legacy-cgi."""
     if sys.version_info >= (3, 12) and _SixMoves not in sys.meta_path:
         sys.meta_path.insert(0, _SixMoves)
 
