@@ -7,6 +7,7 @@ does not say stays out of the result: the caller takes it from options, or refus
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -17,7 +18,7 @@ from lxml import etree
 from metadata.hl7 import escape
 from metadata.ins import AUTHORITIES, cx
 from metadata.model import Author, Code
-from metadata.scalars import is_oid
+from metadata.scalars import is_oid, problem_with_dtm
 from schemas.namespaces import HL7V3, q
 from server.codes import FORMAT_BY_MEDIA_TYPE, class_of, format_of
 from server.description import utc_time
@@ -26,6 +27,7 @@ from server.sample_people import PS_OID, STRUCTURE_OID
 _NS = {"c": HL7V3}
 _ROOT, _STRUCTURED, _TEXT = q(HL7V3, "ClinicalDocument"), q(HL7V3, "structuredBody"), q(HL7V3, "text")
 _TITLE = 128
+_TS = re.compile(r"([0-9]{4,14})(?:\.[0-9]+)?(?:([+-])([0-9]{2})([0-9]{2}))?")
 #: Codes of a service event that say "no act": they are no eventCodeList.
 _NO_ACT = frozenset({("40617009", "2.16.840.1.113883.6.96")})
 _OID_NAME_TYPE = {PS_OID: "IDNPS", STRUCTURE_OID: "IDNST", **dict.fromkeys(AUTHORITIES, "NH")}
@@ -249,29 +251,19 @@ def _organization(element: etree._Element | None) -> str:
 
 
 def _utc(element: etree._Element | None) -> str:
-    """DTM in UTC of an HL7 TS. Without an offset the precision of a day or less is kept; a clock time is taken as UTC."""
-    value = element.get("value", "") if element is not None else ""
-    digits, sign, offset = _split_offset(value)
-    digits = digits.partition(".")[0]
-    if not digits.isdigit() or len(digits) < 4:
+    """DTM in UTC of an HL7 TS; "" for what is none. Its precision is kept; a clock time without offset is taken as UTC."""
+    match = _TS.fullmatch(element.get("value", "")) if element is not None else None
+    if match is None or problem_with_dtm(match[1]):
         return ""
+    digits, sign, hours, minutes = match.groups()
     if len(digits) <= 8 or not sign:
-        return digits[: len(digits) - len(digits) % 2]
+        return str(digits)
+    offset = timedelta(hours=int(hours), minutes=int(minutes))
     try:
         local = datetime.strptime((digits + "0000")[:14], "%Y%m%d%H%M%S")
-        delta = timedelta(hours=int(offset[:2]), minutes=int(offset[2:4] or 0))
-    except ValueError:
+        return utc_time(local.replace(tzinfo=timezone(-offset if sign == "-" else offset)))[: len(digits)]
+    except (ValueError, OverflowError):
         return ""
-    zone = timezone(-delta if sign == "-" else delta)
-    return utc_time(local.replace(tzinfo=zone))[: len(digits) - len(digits) % 2]
-
-
-def _split_offset(value: str) -> tuple[str, str, str]:
-    for sign in "+-":
-        digits, found, offset = value.partition(sign)
-        if found:
-            return digits, sign, offset
-    return value, "", ""
 
 
 def _replaced(root: etree._Element) -> Iterator[str]:

@@ -367,7 +367,7 @@ def addresses_of_wsdl(url: str, timeout: float = DEFAULT_TIMEOUT) -> dict[str, s
         for port in service.ports.values():
             address = port.binding_options.get("address", "")
             for operation in port.binding.all().values():
-                action = operation.abstract.input_message.wsa_action or operation.soapaction
+                action = operation.abstract.wsa_action or getattr(operation, "soapaction", "")
                 if action and address:
                     found.setdefault(action, address)
     return found

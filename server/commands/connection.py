@@ -5,7 +5,6 @@ Exit status of every client command: 0 the server accepted or answered, 1 it ref
 
 from __future__ import annotations
 
-import dataclasses
 import ssl
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -94,8 +93,12 @@ def _tls(ca: str | None, cert: str | None, key: str | None) -> ssl.SSLContext | 
 
 
 def error_rows(errors: Sequence[RegistryError]) -> list[dict[str, str]]:
-    """Errors and warnings as JSON shows them."""
-    return [{name: value for name, value in dataclasses.asdict(error).items() if value} for error in errors]
+    """Errors and warnings as JSON shows them, under the names of rs:RegistryError."""
+    rows = [
+        {"errorCode": e.error_code, "codeContext": e.code_context, "severity": e.severity.rpartition(":")[2], "location": e.location}
+        for e in errors
+    ]
+    return [{name: value for name, value in row.items() if value} for row in rows]
 
 
 def print_errors(response: RegistryResponse) -> None:

@@ -61,6 +61,10 @@ def command(
     problems = [problem for one in read for problem in one.problems]
     if problems:
         raise UsageError("\n".join(["nothing was sent:", *problems]))
+    patients = {one.description.patientId: one.path for one in read if one.description is not None}
+    if len(patients) > 1:
+        shown = "\n".join(f"{path}: {patient}" for patient, path in patients.items())
+        raise UsageError(f"nothing was sent: the files are of {len(patients)} patients, a submission is of one\n{shown}")
     if dry_run:
         click.echo(json.dumps([to_json(one.description) for one in read if one.description], indent=2, ensure_ascii=False))
         return

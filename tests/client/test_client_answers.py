@@ -265,8 +265,9 @@ def test_inline_base64_is_taken_too(tmp_path: Path) -> None:
     for content in (b"hello", b"0123456789" * 300_000):
         body = envelope(retrieve_response(document_response(base64.b64encode(content).decode())))
         with AnsweringServer(answer(200, SOAP, body)) as server, Client(repository=server.url) as client:
-            with client.retrieve([Wanted("1.2.3", "1.2.9")], tmp_path) as retrieved:
-                assert retrieved.documents[0].bytes() == content
+            retrieved = client.retrieve([Wanted("1.2.3", "1.2.9")], tmp_path)
+        with retrieved:
+            assert retrieved.documents[0].bytes() == content
         assert list(tmp_path.iterdir()) == []
 
 
