@@ -115,8 +115,9 @@ def check_documents(context: Context, policies: Policies | None = None) -> list[
     if context.documents is None:
         raise ValueError("check_documents compares entries with what arrived: give Context.documents")
     findings = _apply(context, _Needs.DOCUMENTS)
-    for id in repository.NEEDED:
-        findings += _BY_ID[id].check(context)
+    if not all(entry.uniqueId and entry.mimeType for entry in context.submission.documentEntries):
+        for id in repository.NEEDED:
+            findings += _BY_ID[id].check(context)
     return under(policies, findings) if findings and policies else findings
 
 
