@@ -6,7 +6,7 @@ and every warning of the ITI-42 response is copied into the ITI-41 response).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -96,17 +96,32 @@ class Sends(Protocol):
     def __call__(self, element: etree._Element) -> tuple[str, Sequence[RegistryError]]: ...
 
 
+class Knows(Protocol):
+    """ITI-18 to the same registry: those of the uniqueIds that it knows, with their hashes (SHA-1, lower-case hex).
+
+    Raises `RegistryUnreachable`: an unanswered question is no "no".
+    """
+
+    def __call__(self, unique_ids: Sequence[str]) -> Mapping[str, Set[str]]: ...
+
+
 class Remote:
     """The registry is another server.
 
     The documents are committed first, so that they are retrievable when the registry or a consumer asks for them early. A
     refusal takes them back. Without an answer they stay, pending: the registry may have accepted, and then a consumer will
     ask for them; what was never registered is given up by the collector.
+
+    Some refusals leave a doubt: a duplicate may be this very submission, whose first answer was lost, and a registry that
+    failed may have failed after its commit. Then the registry is asked what it knows, which settles the documents.
     """
 
-    def __init__(self, database: Database, send: Sends) -> None:
+    DOUBTFUL = frozenset({ErrorCode.XDSDuplicateUniqueIdInRegistry, ErrorCode.XDSRegistryError})
+
+    def __init__(self, database: Database, send: Sends, knows: Knows) -> None:
         self._database = database
         self._send = send
+        self._knows = knows
 
     def register(self, request: Request, deposit: Deposit) -> Outcome:
         self._database.write(deposit.announce)
@@ -115,11 +130,25 @@ class Remote:
         except RegistryUnreachable as error:
             return Outcome(ResponseStatus.FAILURE, (refusals.registry_not_available(str(error)),))
         findings = tuple(relayed(error) for error in errors)
-        if status != ResponseStatus.SUCCESS.value:
+        if status == ResponseStatus.SUCCESS.value:
+            self._database.write(deposit.confirm)
+            return Outcome(ResponseStatus.SUCCESS, findings)
+        if any(finding.code in self.DOUBTFUL for finding in findings):
+            self._settle(deposit)
+        else:
             self._database.write(deposit.withdraw)
-            return Outcome(ResponseStatus.FAILURE, findings)
-        self._database.write(deposit.confirm)
-        return Outcome(ResponseStatus.SUCCESS, findings)
+        return Outcome(ResponseStatus.FAILURE, findings)
+
+    def _settle(self, deposit: Deposit) -> None:
+        """Confirm what the registry knows with these very bytes, else take it back; without an answer it stays pending."""
+        try:
+            known = self._knows([d.uniqueId for d in deposit.documents])
+        except RegistryUnreachable:
+            return
+        if deposit.documents and all(d.sha1.hex() in known.get(d.uniqueId, ()) for d in deposit.documents):
+            self._database.write(deposit.confirm)
+        else:
+            self._database.write(deposit.withdraw)
 
 
 def relayed(error: RegistryError) -> RelayedFinding:

@@ -43,8 +43,9 @@ class RemoteView:
         """Raises `soap.client_errors.ClientError` without an answer: an unanswered question must not look like a no."""
         found: dict[str, set[str]] = {}
         for start in range(0, len(unique_ids), ASKED):
-            asked = ",".join("'" + one.replace("'", "''") + "'" for one in unique_ids[start : start + ASKED])
-            answer = self._client.query(GET_DOCUMENTS, [("$XDSDocumentEntryUniqueId", [f"({asked})"])])
+            # One rim:Value each: the schema allows a Value 256 characters (ebRIM 3.0: LongName).
+            asked = ["('" + one.replace("'", "''") + "')" for one in unique_ids[start : start + ASKED]]
+            answer = self._client.query(GET_DOCUMENTS, [("$XDSDocumentEntryUniqueId", asked)])
             if answer.response.status is not ResponseStatus.SUCCESS:
                 raise ConnectionError("the registry refused to say which documents it knows: " + str(answer.errors))
             for entry in answer.objects.documentEntries:

@@ -7,7 +7,7 @@ without serving (`check-store`, `patient`).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -30,7 +30,7 @@ from repository.content import Alarms, FileStore, StoreOptions
 from repository.index import DocumentIndex
 from repository.iti41 import ProvideAndRegister, RepositoryOptions
 from repository.iti43 import RetrieveDocumentSet
-from repository.registry_port import InProcess, Registers, RegistryError, RegistryPort, RegistryUnreachable, Remote, Sends
+from repository.registry_port import InProcess, Knows, Registers, RegistryError, RegistryPort, RegistryUnreachable, Remote, Sends
 from repository.verify import RegistryView
 from server.health import HealthCheck
 from server.housekeeping import Housekeeping
@@ -145,7 +145,7 @@ def repository_handlers(kit: Kit, codes: CodeBook) -> dict[Transaction, Handler]
     options = repository_options(kit.settings, kit.repository_unique_id)
     port: RegistryPort
     if kit.client is not None:
-        port = Remote(kit.database, sending(kit.client))
+        port = Remote(kit.database, sending(kit.client), asking(kit.registry))
     else:
         port = InProcess(registering_here(_registering(kit, codes)))
     return {
@@ -179,6 +179,19 @@ def sending(client: Client) -> Sends:
         return status, [RegistryError(e.error_code, e.code_context, e.severity, e.location) for e in errors]
 
     return send
+
+
+def asking(registry: RegistryView) -> Knows:
+    """What a registry elsewhere knows, as the repository's port wants it."""
+    from soap.client_errors import ClientError
+
+    def knows(unique_ids: Sequence[str]) -> Mapping[str, Set[str]]:
+        try:
+            return registry.registered(unique_ids)
+        except (ClientError, ConnectionError) as error:
+            raise RegistryUnreachable(str(error)) from error
+
+    return knows
 
 
 # ---------------------------------------------------------------------------------------------------------------- options

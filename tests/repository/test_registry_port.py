@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence, Set
 
 import pytest
 from lxml import etree
@@ -12,7 +13,7 @@ from metadata.model import Submission
 from metadata.rules.rule import Finding, Refused
 from metadata.vocabulary import ErrorCode, ResponseStatus, Severity
 from repository.index import Deposit, DocumentIndex
-from repository.registry_port import InProcess, RegistryError, RegistryUnreachable, Remote, Request, relayed
+from repository.registry_port import InProcess, Knows, RegistryError, RegistryUnreachable, Remote, Request, relayed
 from repository.tables import DocumentState
 from server.description import build_submission
 from storage.database import Connection, Database
@@ -78,6 +79,21 @@ class Elsewhere:
         return self._answer
 
 
+def nothing(unique_ids: Sequence[str]) -> Mapping[str, Set[str]]:
+    """A registry that knows no document."""
+    return {}
+
+
+def knowing(content: bytes) -> Knows:
+    """A registry that knows these bytes under every id asked."""
+    sha1 = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+    return lambda unique_ids: {key: {sha1} for key in unique_ids}
+
+
+def silent(unique_ids: Sequence[str]) -> Mapping[str, Set[str]]:
+    raise RegistryUnreachable("it did not answer in time")
+
+
 def unreachable(element: etree._Element) -> tuple[str, Sequence[RegistryError]]:
     raise RegistryUnreachable("the connection was refused")
 
@@ -90,7 +106,7 @@ def test_the_document_is_retrievable_before_it_is_registered(
     database: Database, index: DocumentIndex, request_: Request, deposit: Deposit
 ) -> None:
     send = Elsewhere(index, RegistryError("XDSExtraMetadataNotSaved", "kept without it", Severity.WARNING.value))
-    outcome = Remote(database, send).register(request_, deposit)
+    outcome = Remote(database, send, nothing).register(request_, deposit)
     assert send.seen == [DocumentState.PENDING]
     assert state(index) is DocumentState.REGISTERED
     assert outcome.status is ResponseStatus.SUCCESS
@@ -102,7 +118,7 @@ def test_the_document_is_retrievable_before_it_is_registered(
 def test_a_refusal_takes_the_document_back(
     database: Database, index: DocumentIndex, request_: Request, deposit: Deposit
 ) -> None:
-    outcome = Remote(database, failure(index)).register(request_, deposit)
+    outcome = Remote(database, failure(index), nothing).register(request_, deposit)
     assert outcome.status is ResponseStatus.FAILURE
     assert [(f.code, f.text(), f.location) for f in outcome.findings] == [(ErrorCode.XDSRegistryMetadataError, "why", "there")]
     assert state(index) is None
@@ -111,27 +127,53 @@ def test_a_refusal_takes_the_document_back(
 def test_without_an_answer_the_document_waits(
     database: Database, index: DocumentIndex, request_: Request, deposit: Deposit
 ) -> None:
-    outcome = Remote(database, unreachable).register(request_, deposit)
+    outcome = Remote(database, unreachable, nothing).register(request_, deposit)
     assert [f.code for f in outcome.findings] == [ErrorCode.XDSRegistryNotAvailable]
     assert "connection was refused" in outcome.findings[0].text()
     assert state(index) is DocumentState.PENDING
 
 
-def test_a_retry_refused_as_a_duplicate_leaves_the_document_that_waits(
-    database: Database, index: DocumentIndex, request_: Request
-) -> None:
-    """The answer to the first attempt was lost, the registry had accepted: the second attempt may not take the document away."""
-    Remote(database, unreachable).register(request_, small({"1.1": b"a document"}))
-    outcome = Remote(database, failure(index, "XDSDuplicateUniqueIdInRegistry")).register(request_, small({"1.1": b"a document"}))
+DOUBTS: dict[str, tuple[Knows, DocumentState]] = {
+    "the registry knows it": (knowing(b"a document"), DocumentState.REGISTERED),
+    "the registry cannot be asked": (silent, DocumentState.PENDING),
+}
+
+
+@pytest.mark.parametrize("doubt", DOUBTS)
+def test_a_duplicate_after_a_lost_answer(database: Database, index: DocumentIndex, request_: Request, doubt: str) -> None:
+    """The registry had accepted the first attempt: the second may not take the document away."""
+    knows, expected = DOUBTS[doubt]
+    Remote(database, unreachable, nothing).register(request_, small({"1.1": b"a document"}))
+    port = Remote(database, failure(index, "XDSDuplicateUniqueIdInRegistry"), knows)
+    outcome = port.register(request_, small({"1.1": b"a document"}))
     assert [f.code for f in outcome.findings] == [ErrorCode.XDSDuplicateUniqueIdInRegistry]
-    assert state(index) is DocumentState.PENDING
+    assert state(index) is expected
+
+
+@pytest.mark.parametrize("code", ["XDSDuplicateUniqueIdInRegistry", "XDSRegistryError", "VendorSaysNo"])
+@pytest.mark.parametrize("doubt", DOUBTS)
+def test_a_doubtful_refusal_keeps_what_the_registry_may_know(
+    database: Database, index: DocumentIndex, request_: Request, deposit: Deposit, code: str, doubt: str
+) -> None:
+    """Its failure may have come after its commit: an entry whose document is gone would be half of a submission."""
+    knows, expected = DOUBTS[doubt]
+    assert Remote(database, failure(index, code), knows).register(request_, deposit).status is ResponseStatus.FAILURE
+    assert state(index) is expected
+
+
+@pytest.mark.parametrize("knows", [nothing, knowing(b"other bytes")], ids=["nothing", "other bytes"])
+def test_a_doubtful_refusal_of_what_the_registry_does_not_know(
+    database: Database, index: DocumentIndex, request_: Request, deposit: Deposit, knows: Knows
+) -> None:
+    Remote(database, failure(index, "XDSDuplicateUniqueIdInRegistry"), knows).register(request_, deposit)
+    assert state(index) is None
 
 
 def test_a_retry_that_succeeds_settles_the_document_that_waits(
     database: Database, index: DocumentIndex, request_: Request
 ) -> None:
-    Remote(database, unreachable).register(request_, small({"1.1": b"a document"}))
-    outcome = Remote(database, Elsewhere(index)).register(request_, small({"1.1": b"a document"}))
+    Remote(database, unreachable, nothing).register(request_, small({"1.1": b"a document"}))
+    outcome = Remote(database, Elsewhere(index), nothing).register(request_, small({"1.1": b"a document"}))
     assert outcome.status is ResponseStatus.SUCCESS
     assert state(index) is DocumentState.REGISTERED
 
@@ -147,5 +189,5 @@ def test_a_partial_success_of_a_registration_is_a_failure(
 ) -> None:
     """ITI-42 knows Success and Failure only (ITI TF-2: 3.42.4.2.3): anything else is not an acceptance."""
     send = Elsewhere(index, status="urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:PartialSuccess")
-    assert Remote(database, send).register(request_, deposit).status is ResponseStatus.FAILURE
+    assert Remote(database, send, nothing).register(request_, deposit).status is ResponseStatus.FAILURE
     assert state(index) is None
