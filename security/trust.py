@@ -142,7 +142,7 @@ class TrustStore:
             issuer = self._issuer(certificate, use, now)
             self._check_policies(certificate)
             self._check_revocation(certificate, issuer, now)
-        except (ValueError, x509.DuplicateExtension, UnsupportedAlgorithm) as wrong:
+        except (ValueError, TypeError, x509.DuplicateExtension, UnsupportedAlgorithm) as wrong:
             # `cryptography` reads names, key and extensions only when they are asked for: damage shows here, not at loading.
             raise Denied(
                 "PKI-009",
