@@ -95,8 +95,13 @@ def _tls(ca: str | None, cert: str | None, key: str | None) -> ssl.SSLContext | 
 def error_rows(errors: Sequence[RegistryError]) -> list[dict[str, str]]:
     """Errors and warnings as JSON shows them, under the names of rs:RegistryError."""
     rows = [
-        {"errorCode": e.error_code, "codeContext": e.code_context, "severity": e.severity.rpartition(":")[2], "location": e.location}
-        for e in errors
+        {
+            "errorCode": error.error_code,
+            "codeContext": error.code_context,
+            "severity": error.severity.rpartition(":")[2],
+            "location": error.location,
+        }
+        for error in errors
     ]
     return [{name: value for name, value in row.items() if value} for row in rows]
 

@@ -19,6 +19,7 @@ from metadata.query_table import (
     ParameterType,
     QueryDefinition,
 )
+from metadata.scalars import LONG_NAME
 from metadata.vocabulary import AvailabilityStatus, ResponseStatus, Transaction
 from server.commands.connection import Failed, client_of, error_rows, print_errors, status_word, takes_server
 from server.commands.found import objects_json, print_objects, print_references
@@ -183,10 +184,21 @@ def _any_query(definition: QueryDefinition, given: Sequence[str]) -> Slots:
 
 
 def _slot(parameter: Parameter, values: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """Quotes and parentheses as ITI-18 has them (ITI TF-2: 3.18.4.1.2.3.5)."""
+    """Quotes and parentheses as ITI-18 has them (ITI TF-2: 3.18.4.1.2.3.5).
+
+    A rim:Value holds 256 characters, so a long list of alternatives is spread over several.
+    """
     number = parameter.type in (ParameterType.NUMBER, ParameterType.TIME)
     written = [value if number else "'" + value.replace("'", "''") + "'" for value in values]
-    return parameter.name, [f"({','.join(written)})"] if parameter.many else written
+    if not parameter.many:
+        return parameter.name, written
+    lists: list[str] = []
+    for item in written:
+        if lists and len(lists[-1]) + len(item) + 3 <= LONG_NAME:
+            lists[-1] += f",{item}"
+        else:
+            lists.append(item)
+    return parameter.name, [f"({items})" for items in lists]
 
 
 def _print(definition: QueryDefinition, found: Found, as_json: bool, as_xml: bool) -> None:
