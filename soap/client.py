@@ -324,10 +324,16 @@ def _received(element: etree._Element, answer: SoapAnswer, wanted: Sequence[Want
         (element.findtext(q(XDS, name)) or "").strip() for name in ("RepositoryUniqueId", "DocumentUniqueId", "mimeType")
     )
     part = answer.content(element)
-    asked = next((w for w in wanted if w.documentUniqueId == document and w.repositoryUniqueId == repository), None)
-    asked = asked or next((w for w in wanted if w.documentUniqueId == document), None)
-    damage = _damage(part, asked) if asked is not None else f"document {document} was not asked for"
-    return Received(repository, document, mime_type, part, damage)
+    asked = [w for w in wanted if _bare(w.documentUniqueId) == _bare(document)]
+    asked = [w for w in asked if _bare(w.repositoryUniqueId) == _bare(repository)] or asked
+    if not asked:
+        return Received(repository, document, mime_type, part, f"document {document} was not asked for")
+    # Under the ids of the request: some servers put urn:oid: before theirs (WIRE-061).
+    return Received(asked[0].repositoryUniqueId, asked[0].documentUniqueId, mime_type, part, _damage(part, asked[0]))
+
+
+def _bare(identifier: str) -> str:
+    return identifier.strip().removeprefix("urn:oid:").removeprefix("urn:uuid:")
 
 
 def _damage(part: StagedPart, wanted: Wanted) -> str:

@@ -76,6 +76,8 @@ def command(
             raise Failed(str(error)) from None
         except OSError as error:
             raise Failed(f"{error.filename}: cannot be read: {error.strerror}") from None
+        except ValueError as error:
+            raise Failed(f"a file changed while it was sent, nothing was accepted: {error}") from None
     _print(client, submission, read, reply, as_json)
     if not reply.accepted:
         sys.exit(1)

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import ipaddress
 import re
 import socket
+import ssl
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from lxml import etree
 
 from metadata.query_table import FIND_DOCUMENTS
@@ -18,7 +25,7 @@ from schemas.namespaces import LCM, QUERY, RIM, RS, SOAP11, SOAP12, XDS, XOP, q
 from soap.client import Client, Content, Wanted
 from soap.client_errors import BadAnswer, ClientError, HttpError, SoapFault, Unreachable
 from soap.fault import build_fault, sender
-from tests.client.answering_server import AnsweringServer, answer, hang_up
+from tests.client.answering_server import Answer, AnsweringServer, answer, hang_up
 
 SOAP = "application/soap+xml; charset=UTF-8"
 FAILURE = "urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Failure"
@@ -283,6 +290,81 @@ def test_include_that_leads_nowhere(tmp_path: Path) -> None:
     with AnsweringServer(answer(200, MTOM, body)) as server, pytest.raises(BadAnswer, match="not in the package"):
         Client(repository=server.url).retrieve([Wanted("1.2.3", "1.2.9")], tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("prefix", ["", "urn:oid:"])
+def test_ids_of_the_answer_may_carry_a_prefix(prefix: str, tmp_path: Path) -> None:
+    body = package(b"hello").replace(b">1.2.", f">{prefix}1.2.".encode())
+    with AnsweringServer(answer(200, MTOM, body)) as server, Client(repository=server.url) as client:
+        retrieved = client.retrieve([Wanted("1.2.3", "1.2.9", size="5")], tmp_path)
+    assert [(d.repositoryUniqueId, d.documentUniqueId, d.damage) for d in retrieved.documents] == [("1.2.3", "1.2.9", "")]
+
+
+def chunked(content_type: str, body: bytes, size: int, closing: bytes = b"0\r\n\r\n") -> Answer:
+    def write(handler: BaseHTTPRequestHandler, request: bytes) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", content_type)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        for start in range(0, len(body), size):
+            piece = body[start : start + size]
+            handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        handler.wfile.write(closing)
+        handler.close_connection = not closing
+
+    return write
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+def test_chunks_of_any_size_are_put_together(size: int, tmp_path: Path) -> None:
+    content = b"hello" if size < 100 else b"0123456789" * 50_000
+    with AnsweringServer(chunked(MTOM, package(content), size)) as server, Client(repository=server.url) as client:
+        for _ in range(2):
+            retrieved = client.retrieve([Wanted("1.2.3", "1.2.9")], tmp_path)
+            with retrieved:
+                assert retrieved.documents[0].bytes() == content
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_chunks_without_their_end_are_a_cut_answer(tmp_path: Path) -> None:
+    endless = chunked(SOAP, registry_response(SUCCESS), 50, b"")
+    with AnsweringServer(endless) as server, pytest.raises(BadAnswer, match="ends too early"):
+        Client(registry=server.url).register(SUBMISSION)
+
+
+# --------------------------------------------------------------------------------------------------------------------- TLS
+
+
+def test_tls_with_trust_and_a_client_certificate(tmp_path: Path) -> None:
+    ours, trust = certificates(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(ours)
+    context.load_verify_locations(trust)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with AnsweringServer(answer(200, SOAP, registry_response(SUCCESS)), tls=context) as server:
+        with pytest.raises(Unreachable, match="certificate is not trusted"):
+            Client(registry=server.url, timeout=5).register(SUBMISSION)
+        trusting = ssl.create_default_context(cafile=str(trust))
+        with pytest.raises((Unreachable, BadAnswer)):
+            Client(registry=server.url, timeout=5, ssl_context=trusting).register(SUBMISSION)
+        trusting.load_cert_chain(ours)
+        assert Client(registry=server.url, timeout=5, ssl_context=trusting).register(SUBMISSION).accepted
+
+
+def certificates(folder: Path) -> tuple[Path, Path]:
+    """A key with a certificate for 127.0.0.1 that signed itself: what both sides show and trust."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "client test")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    builder = builder.add_extension(address, False).add_extension(x509.BasicConstraints(True, None), True)
+    certificate = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    plain = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "ours.pem").write_bytes(plain + certificate)
+    (folder / "trust.pem").write_bytes(certificate)
+    return folder / "ours.pem", folder / "trust.pem"
 
 
 # ----------------------------------------------------------------------------------------------------------------- sending
