@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Mapping
 
 CRASH_POINTS = (
     "staging-opened",
@@ -42,14 +43,15 @@ CRASH_POINTS = (
 VARIABLE = "CARNET_CRASH_AT"
 
 
-def _read_order() -> tuple[str, int]:
-    name, _, count = os.environ.get(VARIABLE, "").partition(":")
+def read_order(environment: Mapping[str, str]) -> tuple[str, int]:
+    """The step to die at and its how-manieth passage; an empty name for none. ValueError for an unknown step."""
+    name, _, count = environment.get(VARIABLE, "").partition(":")
     if name and name not in CRASH_POINTS:
         raise ValueError(f"{VARIABLE}={name}: no such step; known steps are {', '.join(CRASH_POINTS)}")
     return name, int(count or 1)
 
 
-_target, _remaining = _read_order()
+_target, _remaining = read_order(os.environ)
 
 
 def crash_point(name: str) -> None:

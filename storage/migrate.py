@@ -160,7 +160,7 @@ def _alone(url: str) -> Iterator[sa.Connection]:
     parsed = sa.make_url(url)
     engine = _sqlite(parsed) if parsed.drivername == "sqlite" else _postgresql(parsed)
     try:
-        with engine.connect() as connection:
+        with _writer_lock(parsed), engine.connect() as connection:
             if parsed.drivername == "sqlite":
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
@@ -180,8 +180,24 @@ def _sqlite(url: sa.URL) -> sa.Engine:
     from storage.sqlite import SqliteConnection, driver  # the drivers are loaded only where they are used
 
     path = url.database or ""
-    connect: Callable[[], Any] = lambda: SqliteConnection(path, DatabaseOptions()).raw  # noqa: E731
+    connect: Callable[[], Any] = lambda: SqliteConnection(path, DatabaseOptions(), writes=True).raw  # noqa: E731
     return sa.create_engine("sqlite://", module=driver, creator=connect, poolclass=sa.pool.NullPool)
+
+
+@contextmanager
+def _writer_lock(url: sa.URL) -> Iterator[None]:
+    """On SQLite the lock of every writer; PostgreSQL's own is taken inside the transaction."""
+    if url.drivername != "sqlite":
+        yield
+        return
+    from storage.sqlite_lock import WriterLock
+
+    lock = WriterLock(url.database or "", DatabaseOptions().busy_timeout)
+    try:
+        with lock:
+            yield
+    finally:
+        lock.close()
 
 
 def _postgresql(url: sa.URL) -> sa.Engine:

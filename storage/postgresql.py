@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import psycopg
 import sqlalchemy as sa
 from psycopg import errors as pg
+from psycopg.conninfo import make_conninfo
 from psycopg.pq import TransactionStatus
 
 from storage.crash import crash_point
@@ -36,6 +37,13 @@ def _translated(error: psycopg.Error) -> StorageError:
     if isinstance(error, psycopg.OperationalError):
         return StorageUnavailable(str(error))
     return StorageError(f"{type(error).__name__}: {error}")
+
+
+def _conninfo(url: sa.URL) -> str:
+    """The URL in libpq's words. Its own text is not libpq's: a blank in a parameter is a plus sign there."""
+    more = {name: value if isinstance(value, str) else ",".join(value) for name, value in url.query.items()}
+    parts = {"host": url.host, "port": url.port, "dbname": url.database, "user": url.username, "password": url.password}
+    return make_conninfo("", **(parts | more))
 
 
 class _Again(StorageError):
@@ -187,7 +195,7 @@ class PostgresDatabase:
     def __init__(self, url: str, options: DatabaseOptions) -> None:
         self.url = url
         self._options = options
-        self._conninfo = sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._conninfo = _conninfo(sa.make_url(url))
         self._threads = threading.local()
         self._mutex = threading.Lock()
         self._connections: weakref.WeakSet[PostgresConnection] = weakref.WeakSet()  # a thread's goes with its thread

@@ -1,8 +1,7 @@
 """SQLite: the embedded store. One file, one writer at a time, many readers, group commit.
 
-Durability is that of `synchronous=FULL` in WAL mode: a write returns after the WAL has been flushed. SQLite before 3.51.3
-can lose committed WAL frames when several processes write and checkpoint (the WAL-reset bug): with such a library the
-store runs in the rollback-journal mode instead, which is slower and safe.
+Durability is that of `synchronous=FULL` in WAL mode: a write returns after the WAL has been flushed. All writes of a process
+go through one connection, those of several processes take turns at `storage.sqlite_lock`; the others only read.
 """
 
 from __future__ import annotations
@@ -23,23 +22,15 @@ except ImportError:  # pragma: no cover - the package is a dependency; the stand
 from storage.crash import crash_point
 from storage.database import DatabaseOptions, Row
 from storage.errors import StorageError, StorageUnavailable, UniqueViolation
+from storage.sqlite_lock import WriterLock
 from storage.statement import Compiled, compiled
 
-__all__ = ["SqliteConnection", "SqliteDatabase", "driver", "wal_is_safe"]
+__all__ = ["SqliteConnection", "SqliteDatabase", "driver"]
 
 T = TypeVar("T")
 
-#: First releases without the WAL-reset bug, on their branches (sqlite.org/wal.html).
-_WAL_SAFE_SINCE = (3, 51, 3)
-_WAL_SAFE_BRANCHES = {(3, 50): 7, (3, 44): 6}
-
 _UNIQUE = re.compile(r"UNIQUE constraint failed: (\w+)\.")
 _SAVEPOINT, _RELEASE, _ROLLBACK_TO = "SAVEPOINT work", "RELEASE work", "ROLLBACK TO work"
-
-
-def wal_is_safe(version: tuple[int, int, int]) -> bool:
-    """Whether WAL may be used with this SQLite version."""
-    return version >= _WAL_SAFE_SINCE or version[2] >= _WAL_SAFE_BRANCHES.get(version[:2], 1_000)
 
 
 def _translated(error: Exception) -> StorageError:
@@ -54,32 +45,34 @@ def _translated(error: Exception) -> StorageError:
 
 
 class SqliteConnection:
-    """One driver connection, used by one thread at a time."""
+    """One driver connection, used by one thread at a time. Without `writes` it refuses to change anything.
+
+    Who writes holds a `WriterLock` meanwhile.
+    """
 
     dialect = "sqlite"
 
-    def __init__(self, path: str, options: DatabaseOptions) -> None:
+    def __init__(self, path: str, options: DatabaseOptions, *, writes: bool = False) -> None:
         try:
             self.raw = driver.connect(
                 path, timeout=options.busy_timeout, isolation_level=None, check_same_thread=False, cached_statements=512
             )
-            self._prepare(options)
+            self._prepare(options, writes)
         except driver.Error as error:
             raise StorageUnavailable(f"{path}: {error}") from error
         self._cursor = self.raw.cursor()
 
-    def _prepare(self, options: DatabaseOptions) -> None:
-        version = driver.sqlite_version_info
-        if version < (3, 41):
+    def _prepare(self, options: DatabaseOptions, writes: bool) -> None:
+        if driver.sqlite_version_info < (3, 41):
             self.raw.create_function("unhex", 1, bytes.fromhex, deterministic=True)
-        journal, synchronous = ("WAL", "FULL") if wal_is_safe(version) else ("TRUNCATE", "EXTRA")
         for pragma in (
             f"page_size={options.page_size}",
-            f"journal_mode={journal}",
-            f"synchronous={synchronous}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
             "foreign_keys=ON",
             f"busy_timeout={int(options.busy_timeout * 1000)}",
-            "wal_autocheckpoint=1000",
+            f"wal_autocheckpoint={1000 if writes else 0}",
+            f"query_only={'OFF' if writes else 'ON'}",
             "trusted_schema=OFF",
             "cell_size_check=ON",
             "case_sensitive_like=ON",
@@ -170,10 +163,12 @@ class SqliteDatabase:
         self._connections: weakref.WeakSet[SqliteConnection] = weakref.WeakSet()  # a thread's goes with its thread
         self._waiting: list[_Job] = []
         self._leader: int | None = None
-        self._writer = self._open()
+        self._lock = WriterLock(self.path, options.busy_timeout)
+        with self._lock:  # a new file becomes a WAL file here
+            self._writer = self._open(writes=True)
 
-    def _open(self) -> SqliteConnection:
-        connection = SqliteConnection(self.path, self._options)
+    def _open(self, *, writes: bool = False) -> SqliteConnection:
+        connection = SqliteConnection(self.path, self._options, writes=writes)
         with self._mutex:
             self._connections.add(connection)
         return connection
@@ -196,6 +191,7 @@ class SqliteDatabase:
             for connection in self._connections:
                 connection.raw.close()
             self._connections = weakref.WeakSet()
+            self._lock.close()
         self._threads = threading.local()
 
     # ------------------------------------------------------------------------------------------------ group commit
@@ -234,7 +230,15 @@ class SqliteDatabase:
                 job.wake.release()
 
     def _commit(self, batch: list[_Job]) -> None:
-        """Run the jobs in one transaction; every outcome is set afterwards."""
+        """Run the jobs in one transaction, no other process writing; every outcome is set afterwards."""
+        try:
+            with self._lock:
+                self._commit_alone(batch)
+        except StorageUnavailable as error:
+            for job in batch:
+                job.error = job.error or error
+
+    def _commit_alone(self, batch: list[_Job]) -> None:
         writer = self._writer
         try:
             writer.control("BEGIN IMMEDIATE")
@@ -273,4 +277,4 @@ class SqliteDatabase:
         """The jobs beside the one that lost the transaction are run again, each alone."""
         for job in batch:
             if job is not culprit and (job.error is None or isinstance(job.error, StorageError)):
-                self._commit([job])
+                self._commit_alone([job])
