@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import logging
 import os
@@ -36,9 +37,16 @@ def serve(settings: Settings) -> None:
     """Prepare the store, then answer requests until a signal comes."""
     # The program is loaded once, before any fork: the first start takes half the time, and a worker that must be replaced is
     # there again after a twentieth of a second instead of half a second.
-    from server import http, metrics, preparation, wiring  # noqa: F401
+    from server import http, metrics, preparation, wiring
+    from server.settings import SettingError
 
-    if preparation.apart(lambda: _check_and_prepare(settings)):
+    try:
+        wiring.wire_of(settings)
+        wiring.policies(settings)
+    except SettingError as error:
+        raise UsageError(str(error)) from None
+    gc.freeze()  # what is loaded stays shared between the processes
+    if preparation.apart(lambda: preparation.prepare(settings)):
         sys.exit(1)
     try:
         listener = http.listen(settings.server.host, settings.server.port)
@@ -55,19 +63,6 @@ def serve(settings: Settings) -> None:
     finally:
         if os.getpid() == parent:
             remove_counts()
-
-
-def _check_and_prepare(settings: Settings) -> None:
-    """What would stop a worker stops the program before there is one."""
-    from server import preparation, wiring
-    from server.settings import SettingError
-
-    try:
-        wiring.wire_of(settings)
-        wiring.policies(settings)
-    except SettingError as error:
-        raise preparation.StoreError(str(error)) from None
-    preparation.prepare(settings)
 
 
 def _load(settings: Settings) -> Callable[..., Any]:

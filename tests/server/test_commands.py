@@ -175,13 +175,11 @@ def test_check_store_finds_a_damaged_document(tmp_path: Path) -> None:
 def test_the_test_command_runs_pytest_on_the_checkout(tmp_path: Path) -> None:
     """Called from elsewhere, with pytest's own arguments, and ending as pytest ends."""
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
-    line = [sys.executable, "-m", "server", "test", "tests/server/test_settings.py", "-q", "-k"]
 
-    def tested(name: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*line, name], cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120, check=False
-        )
+    def tested(*arguments: str) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-m", "server", "test", *arguments]
+        return subprocess.run(line, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120, check=False)
 
-    good = tested("groups_are")
+    good = tested("-p", "no:xdist", "tests/server/test_settings.py", "-q", "-k", "groups_are")
     assert good.returncode == 0 and "1 passed" in good.stdout, good.stdout + good.stderr
-    assert tested("nothing_has_this_name").returncode == 5
+    assert tested("tests/absent.py").returncode == 4
