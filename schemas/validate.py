@@ -3,7 +3,7 @@
 The schemas are compiled once in each thread (about 2 ms) from the files beside this module. What is validated is the
 child of the SOAP Body, in the tree the parser built; no `xsi:schemaLocation` of a message is followed.
 
-Two deliberate leniencies, listed in `docs/schema-differences.md`: an `xop:Include` may stand where the schema wants
+Two deliberate leniencies, listed in `docs/schemas.md`: an `xop:Include` may stand where the schema wants
 base64, and with `lenient` a missing `id` is not reported where no one ever refers to it (Classification,
 ExternalIdentifier, Association).
 """
@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from lxml import etree
 
 from schemas.namespaces import LCM, PREFIXES, QUERY, RIM, RMD, RS, XDS, XML, XOP, XSI, q
 
-__all__ = ["ROOTS", "XSD_FOLDER", "SchemaFinding", "validate"]
+__all__ = ["MOST_FINDINGS", "ROOTS", "XSD_FOLDER", "SchemaFinding", "validate"]
 
 XSD_FOLDER = Path(__file__).parent / "xsd"
 
@@ -58,10 +59,11 @@ class SchemaFinding:
 
 
 def validate(element: etree._Element, root: str, *, lenient: bool = False) -> list[SchemaFinding]:
-    """Every finding in `element`, which should be the body named `root` (a key of ROOTS); an empty list means valid.
+    """What is wrong with `element`, which should be the body named `root` (a key of ROOTS); an empty list means valid.
 
-    `lenient` leaves out missing ids of Classification, ExternalIdentifier and Association. An `xop:Include` inside an
-    xds:Document stands for valid base64. Raises KeyError for an unknown `root`.
+    At most MOST_FINDINGS are returned; where there are more, the last one says how many. `lenient` leaves out missing ids of
+    Classification, ExternalIdentifier and Association. An `xop:Include` inside an xds:Document stands for valid base64. Raises
+    KeyError for an unknown `root`.
     """
     expected = ROOTS[root]
     if element.tag != expected:
@@ -69,9 +71,41 @@ def validate(element: etree._Element, root: str, *, lenient: bool = False) -> li
         return [SchemaFinding(_line(element), _local(element), _pretty(str(element.tag)), message, "BODY")]
     schema = _schema()
     with _without_includes(element):
+        if _is_large(element):
+            entries = _entries_without_places(element, schema)
+            if len(entries) > _PLACED:
+                return _findings(element, entries, lenient)
         if schema.validate(element):
             return []
         return _findings(element, schema.error_log, lenient)
+
+
+# ---- large bodies ----
+
+#: More findings are counted, not told.
+MOST_FINDINGS = 100
+#: libxml2 counts the siblings before each element that it reports: a body full of faults costs the square of its length. Above
+#: this many elements and attributes the faults are counted first, by a parser that asks for no places.
+_LARGE = 16_000
+#: Up to this many faults of a large body are placed all the same.
+_PLACED = 1_000
+_COUNT = etree.XPath("count(descendant::*) + count(descendant::*/@*)")
+
+
+def _is_large(element: etree._Element) -> bool:
+    return float(str(_COUNT(element))) > _LARGE
+
+
+def _entries_without_places(element: etree._Element, schema: etree.XMLSchema) -> list[Any]:
+    """The schema's entries about a copy of `element`, found while it is parsed: in a time that grows with its length only."""
+    parser = etree.XMLParser(
+        schema=schema, resolve_entities=False, no_network=True, load_dtd=False, attribute_defaults=False, huge_tree=True
+    )
+    try:
+        etree.fromstring(etree.tostring(element, with_tail=False), parser)
+    except etree.XMLSyntaxError:
+        return list(parser.error_log)
+    return []
 
 
 # ---- the compiled schema ----
@@ -165,22 +199,32 @@ def _findings(root: etree._Element, log: Any, lenient: bool) -> list[SchemaFindi
     """libxml2's entries as findings: leniencies left out, the second entry about one attribute or text dropped."""
     findings: list[SchemaFinding] = []
     seen: set[tuple[str, str | None, str]] = set()
-    for entry in log:
+    entries = list(log)
+    for number, entry in enumerate(entries):
+        if len(findings) == MOST_FINDINGS - 1 and number < len(entries) - 1:
+            message = f"The schema has up to {len(entries) - number} further findings in this body"
+            findings.append(SchemaFinding(0, _local(root), _pretty(str(root.tag)), message, "MORE"))
+            break
         head = _HEAD.match(entry.message)
         if head is None:
             findings.append(SchemaFinding(entry.line, _local(root), _pretty(str(root.tag)), entry.message, entry.type_name))
             continue
         if lenient and head["element"] in _UNREFERENCED and head["text"].startswith(_MISSING_ID):
             continue
-        place = _walk(root, entry.path or "")
-        path = _readable(root, place) if place is not None else entry.path or ""
-        key = (path, head["attribute"], "value" if "_VALID" in entry.type_name else entry.type_name + head["text"])
+        place = _walk(root, entry.path) if entry.path else None
+        path = _readable(root, place) if place is not None else entry.path or _local(root)
+        what = "value" if "_VALID" in entry.type_name else entry.type_name + head["text"]
+        key = (path if entry.path else head["element"], head["attribute"], what)
         if key in seen:
             continue
         seen.add(key)
-        line = entry.line or (_line(place) if place is not None else 0)
+        line = entry.line if entry.path else 0  # of the copy, where nothing was placed
+        line = line or (_line(place) if place is not None else 0)
         message = _message(head, place, entry.type_name)
         findings.append(SchemaFinding(line, path, _pretty(head["element"]), message, entry.type_name))
+    if findings and entries and not entries[0].path:
+        message = f"The schema has some {len(entries)} findings in this body; each sort of fault is named once, without places"
+        findings.append(SchemaFinding(0, _local(root), _pretty(str(root.tag)), message, "MORE"))
     return findings
 
 
@@ -237,16 +281,14 @@ def _walk(root: etree._Element, path: str) -> etree._Element | None:
         match = _STEP.fullmatch(step)
         if match is None:
             return None
-        children = [child for child in element.iterchildren("*") if match["name"] == "*" or _is(child, match)]
-        index = int(match["index"] or 1) - 1
-        if index >= len(children):
+        name, prefix = match["name"], match["prefix"]
+        children = element.iterchildren("*" if name == "*" else f"{{*}}{name}")
+        alike = (child for child in children if name == "*" or child.prefix == prefix)
+        found = next(islice(alike, int(match["index"] or 1) - 1, None), None)
+        if found is None:
             return None
-        element = children[index]
+        element = found
     return element
-
-
-def _is(child: etree._Element, step: re.Match[str]) -> bool:
-    return child.prefix == step["prefix"] and _local(child) == step["name"]
 
 
 def _readable(root: etree._Element, place: etree._Element) -> str:

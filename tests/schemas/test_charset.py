@@ -97,7 +97,10 @@ def test_broken_utf_16(data: bytes) -> None:
     assert caught.value.rule == "XML-005"
 
 
-@pytest.mark.parametrize("declaration", [b'<?xml version="1.0" encoding=UTF-8?>', b"<?xml ?>", b'<?xml encoding="utf-8"?>', b'<?xml version="1.0" '])
+@pytest.mark.parametrize(
+    "declaration",
+    [b'<?xml version="1.0" encoding=UTF-8?>', b"<?xml ?>", b'<?xml encoding="utf-8"?>', b'<?xml version="1.0" '],
+)
 def test_malformed_declaration(declaration: bytes) -> None:
     with pytest.raises(ParseError) as caught:
         parse(declaration + b"<a/>")
