@@ -166,7 +166,7 @@ def _print(client: Client, submission: Submission, read: Sequence[Read], reply: 
         return
     print_errors(reply.response)
     if not reply.accepted:
-        click.echo(f"{status_word(reply.response)}: {client.repository} refused it; nothing is stored", err=True)
+        click.echo(f"{status_word(reply.response)}: {client.repository} refused the submission", err=True)
         return
     for row in rows:
         click.echo(f"accepted  {row['uniqueId']}  {size_text(int(str(row['size']))):>9}  {row['title']}")
