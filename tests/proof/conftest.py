@@ -35,10 +35,14 @@ class Proof:
 
 
 @contextlib.contextmanager
-def open_proof(data: Path, *arguments: str, environ: dict[str, str] | None = None, known: int = 60) -> Iterator[Proof]:
-    """A server on `data` that knows `known` patients; more are made known when these are used up."""
+def open_proof(
+    data: Path, *arguments: str, environ: dict[str, str] | None = None, known: int = 60, healthy: bool = True
+) -> Iterator[Proof]:
+    """A server on `data` that knows `known` patients; more are made known when these are used up. `healthy`: wait for it."""
     settings = {"CARNET_ROLE_REPOSITORY_UNIQUE_ID": REPOSITORY, **(environ or {})}
-    with ServerProcess(data, *arguments, environ=settings) as server:
+    server = ServerProcess(data, *arguments, environ=settings).start(healthy)
+    with contextlib.ExitStack() as ending:
+        ending.push(server.__exit__)
         add = add_patients(data)
         ready: list[str] = []
 

@@ -108,7 +108,11 @@ ANSWERS: list[tuple[str, Pairs, str]] = [
     ("FindFolders", [*FOLDERS, (f"{FOL}LastUpdateTimeFrom", "2020")], "F G"),
     # 4 GetAll: Associations that touch any of what is returned
     ("GetAll", ALL, f"A B C D X E F G S1 S2 S3 S4 S5 {EVERY_ASSOCIATION}"),
-    ("GetAll", [*ALL, (f"{DE}FormatCode", quoted("FB^^1.2.3"))], f"B F G S1 S2 S3 S4 S5 {EVERY_ASSOCIATION.replace('C-RPLC>A ', '')}"),
+    (
+        "GetAll",
+        [*ALL, (f"{DE}FormatCode", quoted("FB^^1.2.3"))],
+        f"B F G S1 S2 S3 S4 S5 {EVERY_ASSOCIATION.replace('C-RPLC>A ', '')}",
+    ),
     # 5 to 9: by id
     ("GetDocuments", [(f"{DE}EntryUUID", "('{A.id}','{B.id}')")], "A B"),
     ("GetDocuments", [(f"{DE}UniqueId", "('{A.uid}')")], "A"),
