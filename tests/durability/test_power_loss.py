@@ -26,6 +26,8 @@ from tests.durability.wire import SUCCESS, NoAnswer, Wire, submission
 
 #: EXT4_IOC_SHUTDOWN, and its way of failing without writing the journal first.
 _SHUTDOWN, _NO_FLUSH = 0x8004587D, 2
+#: Then the disk is full of documents, and a new one is taken.
+ROUNDS_OF_A_STORE = 10
 SHAPES = ((900,), (40_000,), (70_000, 500), (300_000,), (1_200_000,))
 
 
@@ -36,8 +38,12 @@ class Disk:
         self.image = folder / "image"
         self.mounted_at = folder / "disk"
         self.mounted_at.mkdir()
+        self.format()
+
+    def format(self) -> None:
+        """Make it empty."""
         with self.image.open("wb") as file:
-            file.truncate(200 << 20)
+            file.truncate(400 << 20)
         self._run("mkfs.ext4", "-q", "-F", str(self.image))
         self._mount()
 
@@ -91,11 +97,15 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 @pytest.mark.long
 def test_power_loss(disk: Disk, rounds: Callable[[int, int], int]) -> None:
-    """Documents and SQLite on the disk that fails; every round takes up the store that the one before has left."""
-    campaign = Campaign(disk.mounted_at / "data")
+    """Documents and SQLite on the disk that fails; a round takes up the store that the one before has left."""
     draw = random.Random(7)
     acknowledged = 0
-    for _ in range(rounds(1, 50)):
+    for number in range(rounds(1, 50)):
+        if number % ROUNDS_OF_A_STORE == 0:
+            if number:
+                disk.unmount()
+                disk.format()
+            campaign = Campaign(disk.mounted_at / "data")
         ledger = _until_the_current_fails(campaign, disk, draw.uniform(0.3, 1.0))
         acknowledged += len(ledger.acknowledged)
         disk.restart()
