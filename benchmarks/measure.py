@@ -1,6 +1,7 @@
 """The measurements: each next to its floors, interleaved with them, the median of some rounds.
 
 `reads`, `writes` and `large` yield finished rows; `server/commands/bench.py` prints them and `report.py` says what they mean.
+Its lines stay in one file because each measurement is read beside the floor it is divided by.
 """
 
 from __future__ import annotations

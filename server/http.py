@@ -1,4 +1,5 @@
-"""The gate to the HTTP server (gunicorn's threaded worker), and the only file that knows it.
+"""The gate to the HTTP server (gunicorn's threaded worker), and the only file that knows it
+(a gate is one file: that is why it has so many lines).
 
 What this file adds to gunicorn, because it is also served without a proxy in front:
 

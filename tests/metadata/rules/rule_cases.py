@@ -2,6 +2,7 @@
 
 A case is (rule id, bend) or (rule id, bend, transaction); without a transaction it is ITI-42. Cases in `SHORT` bend the
 short form (one DocumentEntry), cases in `FULL` the one with two entries, a Folder and a relationship.
+The table is one piece: a rule is looked up in it by its id.
 """
 
 from __future__ import annotations
