@@ -181,7 +181,7 @@ class _Reader:
                 if media == "multipart/related" and "boundary" in parameters:
                     self._wire.meet("WIRE-014", self._notes)
                     return parameters
-        if not self._scanner.consumed:
+        if self._scanner.ended and not self._scanner.consumed:
             raise self._wire.refuse("WIRE-027", "the body is empty")
         raise self._wire.refuse("WIRE-014-nowhere")
 
@@ -200,7 +200,7 @@ class _Reader:
                     return rest == b"--"
             if line.startswith(b"--") and not seen:
                 seen = line.strip()[:80]
-        if not self._scanner.consumed:
+        if self._scanner.ended and not self._scanner.consumed:
             raise self._wire.refuse("WIRE-027", "the body is empty")
         found = (
             f", the body begins a part with '{seen.decode('latin-1')}'"

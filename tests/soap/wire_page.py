@@ -33,8 +33,8 @@ tables (`python -m tests.soap.wire_page > docs/wire.md`), and a test compares th
 
 A fault names the rule in its detail (`Diagnosis/@rule`) and in its text, says what was met, and how to mend it. The answer comes
 in the form of the request: MTOM for MTOM, plain for plain (ITI TF-2: V.8.1); a package that could not be read is answered in
-plain SOAP. wsa:RelatesTo repeats the request's MessageID as it came. A body that breaks the XSD, but is the right element, is answered
-by the transaction's own response with every finding (rule XSD-001). A store that is busy, full or failing is answered
+plain SOAP. wsa:RelatesTo repeats the request's MessageID as it came. A body that breaks the XSD, but is the right element, is
+answered by the transaction's own response with every finding (rule XSD-001). A store that is busy, full or failing is answered
 XDSRegistryBusy, XDSRegistryOutOfResources or XDSRegistryError, or the XDSRepository form of them.
 
 wsa:Action decides which transaction is meant; it must agree with the body element and with the path. Without it the body element
@@ -76,8 +76,8 @@ Defaults of one request; the settings of the group `limits` change them (docs/se
 _STRICT = """
 ## Strict, and stricter
 
-Numbers and sizes are limits, not rows: a site that knows its senders may well set `limits.parts` to 64 and `limits.part_header` to
-4 kB. The strict profile wants every part used exactly once (WIRE-041, WIRE-041-twice), binary, and as the standards write it.
+Numbers and sizes are limits, not rows: a site that knows its senders may well set `limits.parts` to 64 and `limits.part_header`
+to 4 kB. The strict profile wants every part used exactly once (WIRE-041, WIRE-041-twice), binary, and as the standards write it.
 """
 
 
