@@ -330,13 +330,16 @@ def submission_of(
 ) -> Submission:
     """Sort raw objects into a Submission, in their order."""
     loose = tuple(loose)
+    beside: dict[str, list[Classification]] = {}  # by the object they name: packages and Classifications may be many
+    for classification in loose:
+        beside.setdefault(classification.classifiedObject or "", []).append(classification)
     sets: list[SubmissionSet] = []
     entries: list[DocumentEntry] = []
     folders: list[Folder] = []
     associations: list[Association] = []
     others: list[RegistryObject] = []
     for raw in raws:
-        entity = typed(raw, loose)
+        entity = typed(raw, beside.get(raw.id, ()))
         if isinstance(entity, DocumentEntry):
             entries.append(entity)
         elif isinstance(entity, Association):

@@ -31,10 +31,11 @@ from metadata.model import (
 )
 from metadata.vocabulary import ObjectKind
 from schemas.namespaces import LCM, RIM, RS
-from schemas.parse import parse
+from schemas.parse import Limits, parse
 from schemas.validate import validate
 
 NAMESPACES = f'xmlns:lcm="{LCM}" xmlns:rim="{RIM}" xmlns:rs="{RS}"'
+LIMITS = Limits(max_bytes=8 * 1024 * 1024)
 APPROVED = "urn:oasis:names:tc:ebxml-regrep:StatusType:Approved"
 DEPRECATED = "urn:oasis:names:tc:ebxml-regrep:StatusType:Deprecated"
 UUID = "urn:uuid:00000000-0000-4000-8000-000000000001"
@@ -43,7 +44,8 @@ UUID = "urn:uuid:00000000-0000-4000-8000-000000000001"
 def read(objects: str, before: str = "") -> Submission:
     """A submission of these objects, through the parser a message comes by."""
     listed = f"<rim:RegistryObjectList>{objects}</rim:RegistryObjectList>"
-    return parse_submission(parse(f"<lcm:SubmitObjectsRequest {NAMESPACES}>{before}{listed}</lcm:SubmitObjectsRequest>".encode()))
+    data = f"<lcm:SubmitObjectsRequest {NAMESPACES}>{before}{listed}</lcm:SubmitObjectsRequest>"
+    return parse_submission(parse(data.encode(), limits=LIMITS))
 
 
 def written(submission: Submission) -> etree._Element:
@@ -179,6 +181,19 @@ def test_limited_metadata_is_read_nested_or_beside(element: str, mark: str, node
     (entity,) = read(f'<rim:{element} id="p">{inside}</rim:{element}>{beside}').entities()
     assert not isinstance(entity, Association) and entity.limitedMetadata
     assert node in [c.classificationNode for c in fragments.canonical(entity).classifications]
+
+
+def test_many_packages_and_many_markers_beside_them_find_one_another() -> None:
+    """Ten thousand of each: not every package is held against every Classification."""
+    count = 10_000
+    markers = "".join(marker_xml(f"p{n}", node_of(n)) for n in range(count))
+    packages = "".join(f'<rim:RegistryPackage id="p{n}"/>' for n in range(count))
+    submission = read(markers + packages)
+    assert len(submission.submissionSets) == len(submission.folders) == count // 2
+
+
+def node_of(number: int) -> str:
+    return schemes.FOLDER_NODE if number % 2 else schemes.SUBMISSION_SET_NODE
 
 
 def test_a_package_without_marker_is_kept_as_it_is() -> None:
