@@ -102,6 +102,10 @@ class Role:
 
     role: str = setting("all", "actors served", choices=("all", "registry", "repository"))
     registry_url: str = setting("", "ITI-42 address of the registry; needed with role = repository")
+    registry_seconds: float = setting(
+        60.0, "longest silence of that registry; then a submission is answered XDSRegistryNotAvailable", unit="seconds",
+        low=0.1, high=3600,
+    )  # fmt: skip
     repository_unique_id: str = setting("", "repositoryUniqueId (an OID); empty: made once and kept in the store")
     home_community_id: str = setting("", "homeCommunityId put on answers (urn:oid:...); empty: none")
 

@@ -84,7 +84,7 @@ def open_kit(settings: Settings, alarm: Callable[[str], None] | None = None) -> 
     if role.role == "repository":
         from soap.client import Client
 
-        client = Client(registry=role.registry_url)
+        client = Client(registry=role.registry_url, timeout=role.registry_seconds)
     name = role.repository_unique_id or ("" if role.role == "registry" else repository_unique_id(database))
     return Kit(settings, database, store, DocumentIndex(database), name, client)
 

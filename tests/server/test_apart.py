@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from metadata.fragments import build_submit_objects_request
 from server.description import Replacement, build_submission, document_id
+from server.registry_view import RemoteView
 from soap.client import Client, Content, Reply
 from soap.client_errors import ClientError
 from tests.server.exchange import announce, described, fetch, get, package
@@ -134,3 +137,24 @@ def test_without_its_registry_a_repository_says_so_and_goes_on_when_it_is_back(t
             assert during.send(repository).accepted
             again = before.send(repository)
             assert [error.error_code for error in again.errors] == ["XDSDuplicateUniqueIdInRegistry"]
+
+
+def test_a_registry_that_accepts_and_stays_silent_is_given_up(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/xds/registry"
+        line = ("--role", "repository", "--registry", url, "--set", "role.registry_seconds=0.3")
+        with ServerProcess(tmp_path / "repository", *line) as repository:
+            reply = package(b"x").send(repository)
+            assert [error.error_code for error in reply.errors] == ["XDSRegistryNotAvailable"]
+
+
+def test_the_collector_asks_a_registry_elsewhere_what_it_knows(servers: Apart) -> None:
+    sent = package(b"known")
+    assert sent.send(servers.repository).accepted
+    with Client(registry=servers.registry.registry) as client:
+        view = RemoteView(client)
+        known = view.registered([*sent.unique_ids, *(f"1.2.3.{number}" for number in range(150)), "it's^not there"])
+        assert known == {sent.unique_ids[0]: {hashlib.sha1(b"known").hexdigest()}}
+        assert list(view.documents()) == []
+    with Client(registry="http://127.0.0.1:1/xds/registry") as nobody, pytest.raises(ClientError):
+        RemoteView(nobody).registered(["1.2.3"])

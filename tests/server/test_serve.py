@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -82,6 +83,18 @@ def test_metrics_count_transactions_errors_and_paths(server: ServerProcess) -> N
     assert 'carnet_http_requests_total{path="other",status="404"}' in text
     assert "made/up" not in text and PATIENT.split("^")[0] not in text
     assert "carnet_store_free_bytes" in text
+
+
+def test_a_damaged_document_is_not_delivered_and_raises_an_alarm(server: ServerProcess) -> None:
+    content = os.urandom(120_000)
+    sent = package(content)
+    assert sent.send(server).accepted
+    name = hashlib.sha256(content).hexdigest()
+    file = server.data / "blobs" / name[:2] / name[2:4] / name
+    file.write_bytes(b"?" + content[1:])
+    assert fetch(server.repository, server.registry, sent) == {}
+    assert 'carnet_alarms_total{kind="damaged"}' in get(server.url + "/metrics")[2].decode()
+    assert "alarm damaged" in server.log()
 
 
 def test_front_page_names_the_addresses(server: ServerProcess) -> None:

@@ -100,7 +100,7 @@ OTHER: dict[str, Any] = {
 #: Read where the thing itself is made; each has a test of its own in test_serve.py, test_apart.py or here.
 ELSEWHERE = {
     "server.host", "server.port", "server.metrics", "server.workers", "store.data", "store.collect_hours", "role.role",
-    "role.registry_url",
+    "role.registry_url", "role.registry_seconds",
 }  # fmt: skip
 
 
