@@ -67,7 +67,7 @@ class Full:
 
     def __init__(self, folder: Path, room: int) -> None:
         self.path = str(folder / "file")
-        self._file = Path(self.path).open("wb")
+        self._file = Path(self.path).open("wb")  # noqa: SIM115 - closed by whoever was given it
         self._room = room
 
     def write(self, data: bytes | memoryview, /) -> int:

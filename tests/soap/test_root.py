@@ -1,0 +1,120 @@
+"""The envelope's octets: small ones parsed at once, large ones while they come, with the same outcome."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lxml import etree
+
+from soap.call import Note
+from soap.fault import Fault
+from soap.inline import MARK
+from soap.limits import Limits
+from soap.root import RootSink
+from soap.staging import FolderStaging, Part
+from soap.wire import Wire
+
+DOCUMENT = "{urn:ihe:iti:xds-b:2007}Document"
+
+
+class Sink:
+    """A root sink, its parts and its notes; `root` bounds what is parsed at once."""
+
+    def __init__(self, folder: Path, root: int, **limits: int) -> None:
+        self.parts: list[Part] = []
+        self.notes: list[Note] = []
+        self.folder = folder
+        self._sink = RootSink(Limits(root=root, **limits), Wire(), self.notes, FolderStaging(folder), self.parts)
+
+    def read(self, octets: bytes, sizes: list[int] | None = None, charset: str | None = "UTF-8") -> etree._Element:
+        start = 0
+        try:
+            for size in sizes or []:
+                self._sink.write(octets[start : start + size])
+                start += size
+            self._sink.write(octets[start:])
+            return self._sink.close(charset)
+        finally:
+            for part in self.parts:
+                part.remove()
+            assert not list(self.folder.glob("*"))
+
+
+def message(*contents: str) -> bytes:
+    documents = "".join(f'<x:Document id="d{n}">{content}</x:Document>' for n, content in enumerate(contents))
+    return f'<x:P xmlns:x="urn:ihe:iti:xds-b:2007"><m>metadata é</m>{documents}</x:P>'.encode()
+
+
+@given(data=st.data())
+def test_documents_of_a_large_envelope_are_decoded_as_they_come(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    contents = data.draw(st.lists(st.binary(max_size=400), min_size=1, max_size=4))
+    octets = message(*(base64.encodebytes(content).decode() for content in contents), "A" * 4000)
+    sizes = data.draw(st.lists(st.integers(0, 200), max_size=30))
+    sink = Sink(tmp_path_factory.getbasetemp() / "inline", root=1500, memory=10**6)
+    root = sink.read(octets, sizes)
+    assert [b"".join(part.chunks()) for part in sink.parts] == [*contents, bytes(3000)]
+    assert [e.get(MARK) for e in root.iterfind(DOCUMENT)] == [str(n) for n in range(len(contents) + 1)]
+    assert root.findtext("m") == "metadata é"
+    assert not any((e.text or "").strip() for e in root.iterfind(DOCUMENT))
+
+
+@pytest.mark.parametrize(
+    ("octets", "rule"),
+    [
+        (message("A" * 4000).replace(b"</x:P>", b""), "XML-001"),
+        (message("A" * 4000).replace(b"</m>", b"</n>"), "XML-001"),
+        (message("A" * 4000) + b"<more/>", "XML-001"),
+        (message("@" * 4000), "WIRE-046-raw"),
+        (message("é" * 4000), "WIRE-046-raw"),
+        (message("AAA" + "A" * 4000), "WIRE-046-raw"),
+        (message("A" * 4000, "A" * 400 + "<y/>"), "WIRE-046-raw"),
+        (b"<!DOCTYPE x []>" + message("A" * 4000), "WIRE-050"),
+        (message("A" * 4000).replace(b"<m>", b"<?php?><m>"), "WIRE-050"),
+        (b'<?xml version="1.0" encoding="ISO-8859-1"?>' + message("A" * 4000), "WIRE-048-two"),
+        (message("A" * 4000).decode().encode("utf-16"), "WIRE-048-two"),
+        (message("A" * 4000).replace("é".encode(), b"\xe9"), "XML-001"),
+        (message("A" * 4000).replace(b'id="d0"', b'id="d0" k:part="0" xmlns:k="urn:carnet:inline"'), ""),
+        (message("A" * 4000).replace(b"<m>", b"<m>" + b"y" * 3000), ""),
+        (message("A" * 4000).replace(b"<m>", b"<m>" + b"<y>" * 100 + b"</y>" * 100), ""),
+        (message("A" * 4000).replace(b"<m>", b"<m>" + b"<y/>" * 200), ""),
+        (message("A" * 4000).replace(b"<m>", b"<m " + b" ".join(b'a%d=""' % n for n in range(70)) + b">"), ""),
+    ],
+)
+def test_a_large_envelope_that_is_refused(octets: bytes, rule: str, tmp_path: Path) -> None:
+    for sizes in ([], [100] * 60):
+        with pytest.raises(Fault) as caught:
+            Sink(tmp_path, root=2000, memory=10, elements=150).read(octets, sizes)
+        assert caught.value.rule == rule, caught.value
+        assert caught.value.status in (400, 413)
+
+
+def test_another_charset_in_the_content_type_of_a_large_envelope(tmp_path: Path) -> None:
+    with pytest.raises(Fault) as caught:
+        Sink(tmp_path, root=2000).read(message("A" * 4000), charset="ISO-8859-1")
+    assert caught.value.rule == "WIRE-048-two"
+    assert Sink(tmp_path, root=2000).read(message("A" * 4000), charset=None) is not None
+
+
+def test_an_include_inside_a_large_envelope_is_left_where_it_is(tmp_path: Path) -> None:
+    include = '\n <i:Include xmlns:i="http://www.w3.org/2004/08/xop/include" href="cid:x"/>\n '
+    sink = Sink(tmp_path, root=2000, memory=10)
+    root = sink.read(message(include, "A" * 4000))
+    first, second = root.iterfind(DOCUMENT)
+    assert (first.get(MARK), len(first), second.get(MARK), len(sink.parts)) == (None, 1, "0", 1)
+
+
+def test_a_small_envelope_is_kept_whole(tmp_path: Path) -> None:
+    root = Sink(tmp_path, root=2000).read(message("QUJD"), [3, 1, 1])
+    assert root.findtext(DOCUMENT) == "QUJD"
+
+
+def test_place_of_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(Fault, match=r"line 2, column \d+") as caught:
+        Sink(tmp_path, root=2000).read(b"<a>\n<wsu:Timestamp/></a>")
+    assert caught.value.rule == "WIRE-052"
