@@ -30,7 +30,7 @@ COMMAND_SECONDS = 120
 
 @dataclass
 class Target:
-    """Where to send, and how a patient becomes known there. `bare` are addresses by transaction when it has such."""
+    """Where to send, and how a patient becomes known there."""
 
     client: Client
     repository_id: str
@@ -68,11 +68,12 @@ class Patients:
             self._known.update(missing)
 
 
-def add_patients(data: Path) -> Callable[[Iterable[str]], None]:
+def add_patients(data: Path, database: str = "") -> Callable[[Iterable[str]], None]:
     """`patient add` on the store of a server of our own."""
+    store = ["--data", str(data), *(["--database", database] if database else [])]
 
     def announce(patients: Iterable[str]) -> None:
-        run_command([sys.executable, "-m", "server", "patient", "add", "--data", str(data), *patients])
+        run_command([sys.executable, "-m", "server", "patient", "add", *store, *patients])
 
     return announce
 
@@ -91,12 +92,19 @@ def open_target() -> Iterator[Target]:
     named = os.environ.get("NIST_TARGET", "").split()
     if named:
         yield _foreign(named)
-        return
+    else:
+        with own_target() as target:
+            yield target
+
+
+@contextlib.contextmanager
+def own_target(database: str = "") -> Iterator[Target]:
+    """A server of our own, on SQLite or the database of this URL."""
     with tempfile.TemporaryDirectory(prefix="carnet-nist-") as folder:
         data = Path(folder) / "data"
         environ = {"CARNET_ROLE_REPOSITORY_UNIQUE_ID": REPOSITORY_ID, "CARNET_DOMAIN_PATIENTS": "known"}
-        with ServerProcess(data, environ=environ) as server:
-            yield Target(Client(server.registry, server.repository), REPOSITORY_ID, add_patients(data))
+        with ServerProcess(data, environ=environ, database=database) as server:
+            yield Target(Client(server.registry, server.repository), REPOSITORY_ID, add_patients(data, database))
 
 
 def _foreign(named: list[str]) -> Target:

@@ -33,7 +33,7 @@ GROWTH = 16 * MB
 @pytest.fixture(scope="module")
 def roomy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proof]:
     """A server whose limits are raised as an operator would raise them."""
-    limits = {"CARNET_LIMITS_ROOT_PART": str(64 * MB)}
+    limits = {"CARNET_LIMITS_ROOT_PART": str(64 * MB), "CARNET_LIMITS_RETRIEVE_DOCUMENTS": "2000"}
     with open_proof(tmp_path_factory.mktemp("roomy") / "data", environ=limits, known=10) as opened:
         yield opened
 
@@ -82,22 +82,28 @@ def test_a_large_document(proof: Proof, long: bool) -> None:
 
 
 def test_a_folder_of_two_thousand_documents(roomy: Proof) -> None:
-    """In four submissions of 500 entries; GetFolderAndContents returns all of them and every membership."""
+    """In four submissions; GetFolderAndContents returns every entry and membership, and every document comes out."""
     patient = roomy.patient()
     folder = Folder(patient)
     assert roomy.client.register(Submission(patient, folders=[folder]).xml()).status == "Success"
+    documents: dict[str, bytes] = {}
     ids = set()
     for _ in range(4):
-        new = [Entry(patient).registered() for _ in range(500)]
+        new = [Entry(patient) for _ in range(500)]
         ids |= {entry.id for entry in new}
+        documents |= {entry.uid: b"document of " + entry.id.encode() for entry in new}
         members = [Association(HAS_MEMBER, folder.id, entry.id) for entry in new]
-        answer = roomy.client.register(Submission(patient, new, associations=members).xml())
+        submission = Submission(patient, new, associations=members)
+        answer = roomy.client.provide(submission.xml(), {entry.id: documents[entry.uid] for entry in new})
         assert answer.status == "Success", answer.errors[:3]
     answer = roomy.client.query(query("GetFolderAndContents", {"$XDSFolderEntryUUID": single(folder.id)}))
     assert answer.status == "Success", answer.errors
     assert set(entries(answer)) == ids
     held = [a for a in answer.body.iter(f"{{{RIM}}}Association") if a.get("sourceObject") == folder.id]
     assert {a.get("targetObject") for a in held} == ids and len(held) == 2000
+    retrieved = roomy.client.retrieve(retrieval(documents))
+    assert retrieved.status == "Success", retrieved.errors[:3]
+    assert {uid: document.content for uid, document in retrieved.documents().items()} == documents
 
 
 def test_five_hundred_documents_in_one_submission(roomy: Proof) -> None:
