@@ -49,7 +49,11 @@ def pack(fragment: bytes) -> bytes:
 
 def unpack(packed: bytes) -> bytes:
     """The fragment that `pack` was given. zlib.error or FileNotFoundError when the row is damaged."""
-    return _decompressor(packed[0]).copy().decompress(packed[1:])
+    decompressor = _decompressor(packed[0]).copy()
+    fragment = decompressor.decompress(packed[1:])
+    if not decompressor.eof:
+        raise zlib.error("the stored fragment is cut off")
+    return fragment
 
 
 # ------------------------------------------------------------------------------------------------------------- new objects

@@ -34,7 +34,7 @@ from tests.registry.search_worlds import CODES
 TABLES = (association, document_entry, folder, submission_set, object_locator, unique_identifier, code, patient)
 _DELETE = [sa.delete(table) for table in TABLES]
 _INSERT = {table.name: sa.insert(table) for table in TABLES}
-_CODE_IDS = {value: number for number, value in enumerate(CODES, start=11)}
+CODE_IDS = {value: number for number, value in enumerate(CODES, start=11)}
 _DEFINITIONS = {query.name: query for query in QUERIES}
 
 
@@ -63,7 +63,7 @@ def _rows(world: World) -> dict[str, list[dict[str, object]]]:
         state = PatientState.SUBSUMED if not person.alive else PatientState.ACTIVE if person.head else PatientState.ALIAS
         row = {"id": number, "cx": person.cx, "cluster": person.cluster + 1, "state": int(state), "created": 20240101000000}
         rows["patient"].append(row)
-    for value, n in _CODE_IDS.items():
+    for value, n in CODE_IDS.items():
         text, scheme = value.split("^^")
         rows["code"].append({"id": n, "code": text, "scheme": scheme})
     places: dict[str, int] = {}
@@ -101,7 +101,7 @@ def _rows(world: World) -> dict[str, list[dict[str, object]]]:
 
 
 def _many(values: Iterable[str]) -> str | None:
-    ids = [str(_CODE_IDS[v]) for v in values]
+    ids = [str(CODE_IDS[v]) for v in values]
     return f",{','.join(ids)}," if ids else None
 
 
@@ -116,7 +116,7 @@ def _object_row(item: ModelEntry | ModelSet | ModelFolder) -> tuple[str, Kind, d
             "status": status,
             "source_id": item.sourceId,
             "submission_time": padded_time(item.submissionTime),
-            "content_type_code": _CODE_IDS.get(item.contentType),
+            "content_type_code": CODE_IDS.get(item.contentType),
             "author_persons": _array(item.authors),
         }  # fmt: skip
     version = {"status": status, "version": item.version, "lid": None if item.lid == item.uuid else _key(item.lid)}
@@ -125,11 +125,11 @@ def _object_row(item: ModelEntry | ModelSet | ModelFolder) -> tuple[str, Kind, d
     return "document_entry", Kind.DOCUMENT_ENTRY, {
         **version,
         "kind": int(EntryType.ON_DEMAND if item.type == ON_DEMAND else EntryType.STABLE),
-        "class_code": _CODE_IDS.get(item.classCode),
-        "type_code": _CODE_IDS.get(item.typeCode),
-        "format_code": _CODE_IDS.get(item.formatCode),
-        "facility_code": _CODE_IDS.get(item.facility),
-        "practice_code": _CODE_IDS.get(item.practice),
+        "class_code": CODE_IDS.get(item.classCode),
+        "type_code": CODE_IDS.get(item.typeCode),
+        "format_code": CODE_IDS.get(item.formatCode),
+        "facility_code": CODE_IDS.get(item.facility),
+        "practice_code": CODE_IDS.get(item.practice),
         "creation_time": padded_time(item.creation),
         "service_start": padded_time(item.start),
         "service_stop": padded_time(item.stop),
