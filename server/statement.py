@@ -1,0 +1,149 @@
+"""`docs/integration-statement.md`, made from the tables: `python -m server.statement > docs/integration-statement.md`.
+
+The form is IHE's (ITI TF-1: Appendix C): product, actors, profiles, options; then what an integrator asks next. Only what is
+served stands here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from metadata.query_table import QUERIES, QueryDefinition
+from metadata.vocabulary import Actor, AssociationType, ErrorCode, Transaction
+from schemas.namespaces import XDS
+from server.version import version
+
+#: Actor, transaction, and the side the actor takes in it.
+TRANSACTIONS: tuple[tuple[Actor, Transaction, str], ...] = (
+    (Actor.REGISTRY, Transaction.ITI_42, "responder"),
+    (Actor.REGISTRY, Transaction.ITI_18, "responder"),
+    (Actor.REPOSITORY, Transaction.ITI_41, "responder"),
+    (Actor.REPOSITORY, Transaction.ITI_42, "initiator, where the registry is elsewhere"),
+    (Actor.REPOSITORY, Transaction.ITI_43, "responder"),
+)
+TITLES = {
+    Transaction.ITI_18: "Registry Stored Query",
+    Transaction.ITI_41: "Provide and Register Document Set-b",
+    Transaction.ITI_42: "Register Document Set-b",
+    Transaction.ITI_43: "Retrieve Document Set",
+}
+#: Options of ITI TF-1: Table 10.2-1 by actor, with what stands for each.
+OPTIONS = ((Actor.REGISTRY, "Reference ID", "referenceIdList is stored; FindDocumentsByReferenceId is answered"),)
+_E = ErrorCode
+_SUBMISSION = (
+    _E.UnresolvedReferenceException,
+    _E.XDSDuplicateUniqueIdInRegistry,
+    _E.XDSNonIdenticalHash,
+    _E.XDSNonIdenticalSize,
+    _E.XDSPatientIdDoesNotMatch,
+    _E.XDSRegistryBusy,
+    _E.XDSRegistryDeprecatedDocumentError,
+    _E.XDSRegistryDuplicateUniqueIdInMessage,
+    _E.XDSRegistryError,
+    _E.XDSRegistryMetadataError,
+    _E.XDSRegistryOutOfResources,
+    _E.XDSUnknownPatientId,
+)
+#: The error codes with which each transaction may be answered (ITI TF-3: Table 4.2.4.1-2). An ITI-41 relays the registry's.
+CODES: dict[Transaction, tuple[ErrorCode, ...]] = {
+    Transaction.ITI_42: _SUBMISSION,
+    Transaction.ITI_41: (
+        *_SUBMISSION,
+        _E.XDSMissingDocument,
+        _E.XDSMissingDocumentMetadata,
+        _E.XDSRegistryNotAvailable,
+        _E.XDSRepositoryBusy,
+        _E.XDSRepositoryError,
+        _E.XDSRepositoryMetadataError,
+        _E.XDSRepositoryOutOfResources,
+    ),
+    Transaction.ITI_18: (
+        _E.XDSRegistryBusy,
+        _E.XDSRegistryError,
+        _E.XDSRegistryOutOfResources,
+        _E.XDSResultNotSinglePatient,
+        _E.XDSStoredQueryMissingParam,
+        _E.XDSStoredQueryParamNumber,
+        _E.XDSTooManyResults,
+        _E.XDSUnknownCommunity,
+        _E.XDSUnknownPatientId,
+        _E.XDSUnknownStoredQuery,
+    ),
+    Transaction.ITI_43: (
+        _E.XDSDocumentUniqueIdError,
+        _E.XDSRepositoryBusy,
+        _E.XDSRepositoryError,
+        _E.XDSRepositoryOutOfResources,
+        _E.XDSTooManyResults,
+        _E.XDSUnknownCommunity,
+        _E.XDSUnknownRepositoryId,
+    ),
+}
+#: Association types that a submission may bring.
+_RELATIONSHIPS = tuple(t for t in AssociationType if t.db <= AssociationType.IS_SNAPSHOT_OF.db)
+
+_INTRODUCTION = """# IHE Integration Statement
+
+This page is made from the tables of the program: `python -m server.statement > docs/integration-statement.md`. It states what
+this version serves, and nothing that is planned.
+"""
+_PATHS = f"""Both actors also have one path each for all of their transactions: `/xds/registry` and `/xds/repository`. The WSDL is
+served at `?wsdl` of every path (target namespace `{XDS}`). ITI-41 and ITI-43 are answered in the form of the
+request, MTOM/XOP or plain SOAP; ITI-18 and ITI-42 are plain SOAP."""
+_PARAMETERS = """**Bold** parameters are required; of those in *italics* exactly one is given; `+` marks a parameter that takes
+several values. The return types are LeafClass and ObjectRef."""
+_PAGES = """The rules behind them are listed in [rules.md](rules.md), the settings in [settings.md](settings.md), what is accepted
+on the wire beyond the standard in [wire.md](wire.md)."""
+_LIMITS = """## What is not claimed
+
+The groupings with a CT Time Client and with an ATNA Secure Node, the patient identity feeds (ITI-8, ITI-44), On-Demand
+Documents (ITI-61), Metadata Update (ITI-57), Remove Metadata (ITI-62) and Documents (ITI-86), Multi-Patient Queries (ITI-51) and
+Asynchronous Web Services Exchange are not claimed by this version. Patients are made known by the command
+`carnet patient add`, or by their first submission where the setting `patients` is `open`.
+"""
+
+
+def integration_statement() -> str:
+    """The whole page, in Markdown."""
+    parts = [_INTRODUCTION]
+    product = ("Carnet", version(), "IT Infrastructure (ITI)", "XDS.b")
+    parts += _table("Product", ("Product", "Version", "Domain", "Profile"), [product])
+    parts += _table(
+        "Actors and transactions",
+        ("Actor", "Transaction", "Side", "SOAP 1.2 action", "Path"),
+        ((a.value, f"{t.code} {TITLES[t]}", side, f"`{t.action}`", f"`{t.path}`") for a, t, side in TRANSACTIONS),
+    )
+    parts += [_PATHS, ""]
+    parts += _table("Options", ("Actor", "Option", "What it means here"), ((a.value, name, text) for a, name, text in OPTIONS))
+    parts += _table("Stored queries (ITI-18)", ("Query", "Id", "Answers with", "Parameters", "Source"), map(_query, _queries()))
+    parts += [_PARAMETERS, ""]
+    parts += _table("Associations", ("Type", "URN"), ((t.urn.rpartition(":")[2], f"`{t.urn}`") for t in _RELATIONSHIPS))
+    parts += _table(
+        "Error codes",
+        ("Transaction", "Codes"),
+        ((t.code, ", ".join(f"`{c.value}`" for c in sorted(codes, key=lambda c: c.value))) for t, codes in CODES.items()),
+    )
+    parts += [_PAGES, "", _LIMITS]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _queries() -> list[QueryDefinition]:
+    return [q for q in QUERIES if Transaction.ITI_18 in q.transactions]
+
+
+def _query(query: QueryDefinition) -> tuple[str, ...]:
+    shown = []
+    for parameter in query.parameters:
+        text = f"`{parameter.name}`" + ("+" if parameter.many else "")
+        shown.append(f"**{text}**" if parameter.required else f"*{text}*" if parameter.group else text)
+    return query.name, f"`{query.id}`", query.returns.value, " ".join(shown), query.section
+
+
+def _table(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    lines = [f"## {title}", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return [*lines, *("| " + " | ".join(row) + " |" for row in rows), ""]
+
+
+if __name__ == "__main__":
+    sys.stdout.write(integration_statement())
