@@ -31,15 +31,14 @@ def main(arguments: list[str]) -> int:
     if unknown or not tests:
         print(f"{folder} has no test {', '.join(unknown) or 'at all'}", file=sys.stderr)
         return 2
-    exceptions = read_exceptions()
     results = []
     with open_target() as target:
-        runner = Runner(tests, target, exceptions, base_data(folder))
+        runner = Runner(tests, target, read_exceptions(), base_data(folder))
         for name in chosen:
             for result in runner.run(name):
                 results.append(result)
                 print(result.line(), flush=True)
-    for line in summary(results, exceptions, whole=len(chosen) == len(tests)):
+    for line in summary(results):
         print(line)
     return 1 if any(result.bad for result in results) else 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,7 @@ def check_status(step: Step, answer: Answer) -> Iterator[str]:
         return
     if answer.status == "Fault":
         return
-    if step.error_code and step.error_code not in answer.codes:
+    if step.error_code and not set(re.split(r"[,|\s]+", step.error_code)) & set(answer.codes):
         yield f"no error {step.error_code} ({told})"
     if step.error_message and not any(step.error_message in f"{e.code} {e.context}" for e in answer.errors):
         yield f"no error with the text {step.error_message!r} ({told})"
@@ -78,6 +79,10 @@ def check_documents(step: Step, answer: Answer, context: Context) -> Iterator[st
             yield f"{uid}: the bytes are not those of {file}"
         elif not reference and uid not in submitted:
             yield f"{uid}: neither {file} nor a submission tells what it should be"
+    mime_type = step.text("ExpectedMimeType")
+    for uid, document in retrieved.items():
+        if mime_type and document.mime_type != mime_type:
+            yield f"{uid}: mimeType {document.mime_type}, expected {mime_type}"
     for described in context.described:
         yield from check_described(retrieved, described)
 

@@ -25,5 +25,5 @@ def runner() -> Iterator[Runner]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if SEEN:
         terminalreporter.section("NIST test plans")
-        for line in summary(SEEN, read_exceptions(), whole=False):
+        for line in summary(SEEN):
             terminalreporter.write_line(line)

@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from tests.nist.exceptions import Exceptions
 from tests.nist.runner import Outcome, Result
 
 SEEN: list[Result] = []
 """The results of the tests of this process, for the summary at the end of a pytest run."""
 
 
-def summary(results: Iterable[Result], exceptions: Exceptions, whole: bool) -> Iterator[str]:
-    """The last lines. `whole`: every test of the folder was run, so that an exception that no step has is told as well."""
+def summary(results: Iterable[Result]) -> Iterator[str]:
+    """The last two lines."""
     results = list(results)
     counts = Counter(result.outcome for result in results)
     failed = counts[Outcome.FAILED] + counts[Outcome.STALE]
     core = [result for result in results if result.core]
     excepted = sum(result.outcome is Outcome.EXCEPTED for result in core)
     passed = sum(result.outcome is Outcome.PASSED for result in core)
-    if whole:
-        missing = sorted(set(exceptions.steps) - {result.step for result in results})
-        if missing:
-            yield f"exceptions that no step of this folder has: {', '.join(missing)}"
     yield (
         f"{len(core)} steps need ITI-41, ITI-42, ITI-18 or ITI-43 alone: {passed} pass, {excepted} are listed exceptions, "
         f"{len(core) - passed - excepted} fail"
