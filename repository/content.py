@@ -178,8 +178,10 @@ class FileStore:
     def keep(self, staged: StagedPart) -> None:
         """See `ContentStore.keep`; the order of the steps is at the head of this file."""
         name = staged.sha256
+        received = staged.path()
+        path: Path | None = None
         try:
-            path = Path(staged.path() or self._write_out(staged))
+            path = Path(received or self._write_out(staged))
             crash_point("staging-written")
             self._flush_file(path, staged.size)
             crash_point("staging-synced")
@@ -189,6 +191,9 @@ class FileStore:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 self.alarms.sound("store", f"a document could not be kept: {error.strerror}")
             raise refusals.of_os_error(error, "a document was kept") from error
+        finally:
+            if received is None and path is not None:
+                path.unlink(missing_ok=True)
 
     def _write_out(self, staged: StagedPart) -> str:
         """A document that arrived in memory (inline base64) but is too large for a row."""
@@ -196,6 +201,9 @@ class FileStore:
         try:
             for chunk in staged.chunks():
                 file.write(chunk)
+        except BaseException:
+            Path(file.path).unlink(missing_ok=True)
+            raise
         finally:
             file.close()
         return file.path

@@ -141,8 +141,10 @@ class RetrieveDocumentSet:
     def _deliver(self, request: DocumentRequest, document: StoredDocument, delivery: Delivery) -> Retrieved | Finding:
         try:
             chunks = delivery.chunks(document)
-        except (ContentMismatch, refusals.StoreRefusal):
+        except ContentMismatch:
             return refusals.damaged(request.documentUniqueId)
+        except refusals.StoreRefusal as refusal:
+            return refusals.undelivered(request.documentUniqueId, refusal)
         return Retrieved(request, document.mimeType, document.size, chunks)
 
 

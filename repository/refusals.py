@@ -94,8 +94,21 @@ def damaged(unique_id: str) -> Finding:
     return Finding(
         rule="STORE-004",
         code=ErrorCode.XDSRepositoryError,
-        message="the stored bytes of this document no longer agree with their hash, so it is not delivered",
+        message="the stored bytes of this document are gone or no longer agree with their hash, so it is not delivered",
         remedy="The operator has been alarmed; retrieve again after the document was restored",
+        object=unique_id,
+        section=RETRIEVE,
+        location=unique_id,
+    )
+
+
+def undelivered(unique_id: str, refusal: StoreRefusal) -> Finding:
+    """The disk does not give the document now; that says nothing of its bytes."""
+    return Finding(
+        rule="STORE-011",
+        code=ErrorCode.XDSRepositoryError,
+        message="; ".join(finding.message for finding in refusal.findings),
+        remedy="Retrieve again later; the document itself is not known to be damaged",
         object=unique_id,
         section=RETRIEVE,
         location=unique_id,

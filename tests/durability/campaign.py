@@ -147,7 +147,8 @@ class Campaign:
             open_ids = {key for sent in self._last.unanswered for key in sent.documents}
             promised = {key: sha for key, sha in self.shas.items() if key not in open_ids}
             stored = kit.index.find(promised)
-            assert {key: document.sha256 for key, document in stored.items()} == promised
+            lost = [key for key, sha in promised.items() if key not in stored or stored[key].sha256 != sha]
+            assert not lost, f"{len(lost)} of {len(promised)} acknowledged documents are lost: {lost[:5]}"
             assert {document.state for document in stored.values()} <= {DocumentState.REGISTERED}
             assert report.entries == report.documents
         finally:

@@ -1,7 +1,7 @@
 """The current fails: an ext4 of its own in a file, stopped at a random moment so that everything that was not flushed is lost.
 
-Needs root and a loop device. The server keeps running on the dead file system until it is killed: what it still answers with
-Success after that moment would be a lie, so it counts as acknowledged too.
+Needs root and a loop device. The server's process survives its disk for a moment, which no real one does: what it answers once
+the failure has begun never left the building, so those submissions count as unanswered.
 """
 
 from __future__ import annotations
@@ -125,8 +125,8 @@ def _until_the_current_fails(campaign: Campaign, disk: Disk, seconds: float) -> 
         with ThreadPoolExecutor(4) as pool:
             clients = [pool.submit(_client, wire, ledger, over, number) for number in range(3)]
             time.sleep(seconds)
-            disk.fail()
             over.set()
+            disk.fail()
             for client in clients:
                 client.result()
     finally:
@@ -139,7 +139,7 @@ def _client(wire: Wire, ledger: Ledger, over: threading.Event, seed: int) -> Non
     while not over.is_set():
         sent = submission(*draw.choice(SHAPES))
         try:
-            promised = wire.provide(sent).status == SUCCESS
+            promised = wire.provide(sent).status == SUCCESS and not over.is_set()
         except NoAnswer:
             promised = False
         with ledger.guard:
