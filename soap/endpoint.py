@@ -114,6 +114,8 @@ class Endpoint:
     """The WSGI application of all enabled transactions. Safe for threads."""
 
     def __init__(self, handlers: Mapping[Transaction, Handler], options: EndpointOptions) -> None:
+        if options.wire.strict:
+            options = replace(options, limits=options.limits.strict())
         self._options = options
         self._services = Services(handlers)
         self._addresses = addresses_of(handlers)

@@ -5,7 +5,7 @@ The server's settings fill this; the defaults are those of the documentation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 KB = 1024
 MB = 1024 * KB
@@ -42,8 +42,6 @@ class Limits:
     """Header fields of one MIME part (count)."""
     preamble: int = 16 * KB
     """What stands before the first boundary."""
-    preamble_strict: int = 1 * KB
-    """The same in the strict profile."""
     epilogue: int = 64 * KB
     """What stands after the closing boundary."""
     expansion: int = 100
@@ -56,3 +54,13 @@ class Limits:
     """Seconds that an understood request waits for its turn."""
     retry_after: int = 5
     """Seconds named in Retry-After."""
+
+    def strict(self) -> Limits:
+        """Those of the strict profile: narrower wherever nobody has chosen another value."""
+        chosen = {name: value for name, value in STRICT.items() if getattr(self, name) == getattr(_DEFAULT, name)}
+        return replace(self, **chosen)
+
+
+_DEFAULT = Limits()
+#: Limits of the strict profile, by field.
+STRICT = {"parts": 64, "part_header": 4 * KB, "part_header_lines": 16, "preamble": 1 * KB}

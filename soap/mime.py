@@ -81,8 +81,10 @@ def percent_decode(text: str) -> str:
 class Scanner:
     """Reads lines, and content up to a delimiter, from a source of chunks. `consumed` is the position in the body."""
 
-    def __init__(self, read: Callable[[], bytes], wire: Wire) -> None:
+    def __init__(self, read: Callable[[], bytes], wire: Wire, announced: str = "") -> None:
+        """`announced` is what the request says of its length, for the fault that it was cut."""
         self._read = read
+        self._announced = announced
         self._wire = wire
         self._data = b""
         self._position = 0
@@ -147,9 +149,8 @@ class Scanner:
             self._position = cut
             if found < 0:
                 if not self._more():
-                    raise self._wire.refuse(
-                        "WIRE-027", f"no closing boundary up to the end of the body at octet {self._before + len(self._data)}"
-                    )
+                    end_of_body = f"the end of the body at octet {self._before + len(self._data)}{self._announced}"
+                    raise self._wire.refuse("WIRE-027", f"no closing boundary up to {end_of_body}")
                 search = 0
                 continue
             end = self._delimiter_end(len(mark), crlf)

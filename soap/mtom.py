@@ -115,7 +115,8 @@ class _Reader:
         self._limits = limits
         self._notes = notes
         self._staged = staged
-        self._scanner = Scanner(lambda: body.read(CHUNK), wire)
+        announced = f" (Content-Length is {body.length})" if body.length is not None else ""
+        self._scanner = Scanner(lambda: body.read(CHUNK), wire, announced)
         self._crlf = True
         self._in_memory = 0
         self._root_fields: Fields | None = None
@@ -187,7 +188,7 @@ class _Reader:
 
     def _preamble(self, delimiter: bytes) -> bool:
         """Skips to the first delimiter and takes the line end of the package from it. True when it is the closing one."""
-        limit = left = self._limits.preamble_strict if self._wire.strict else self._limits.preamble
+        limit = left = self._limits.preamble
         seen = b""
         while left > 0 and (line := self._scanner.line(left)) is not None:
             left -= len(line)

@@ -30,7 +30,7 @@ _ROWS = {
     "XML-006": "WIRE-048-two",
     "XML-011": "WIRE-050",
     "XML-101": "WIRE-049",
-    "XML-102": "WIRE-048",
+    "XML-102": "WIRE-048-name",
 }
 
 

@@ -294,6 +294,14 @@ def test_limit(limits: Limits, said: str, tmp_path: Path) -> None:
     assert not recorder.calls and not recorder.staged()
 
 
+def test_the_strict_profile_has_narrower_limits_where_nobody_chose_one(tmp_path: Path) -> None:
+    many = mtom().swap(b"Content-Type: text/plain", b"".join(b"X-%d: y\r\n" % n for n in range(16)) + b"Content-Type: text/plain")
+    assert Recorder(tmp_path).post(many).status == 200
+    assert "limit is 16" in Recorder(tmp_path, Wire(strict=True)).post(many).reason
+    assert Recorder(tmp_path, Wire(strict=True), Limits(part_header_lines=40)).post(many).status == 200
+    assert (Limits().strict().parts, Limits(parts=500).strict().parts) == (64, 500)
+
+
 def test_inline_documents_have_a_limit_of_their_own(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path, limits=Limits(inline=1000, root=4096))
     assert recorder.post(mtom(provide("QUJD" * 200), document=None)).status == 200

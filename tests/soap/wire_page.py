@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from itertools import pairwise
 
-from soap.limits import GB, KB, MB, Limits
+from soap.limits import GB, KB, MB, STRICT, Limits
 from soap.wire import QUIRKS, Do, Seat, Wire
 from tests.soap.test_captures import OUTCOMES
 
@@ -40,8 +40,9 @@ XDSRegistryBusy, XDSRegistryOutOfResources or XDSRegistryError, or the XDSReposi
 wsa:Action decides which transaction is meant; it must agree with the body element and with the path. Without it the body element
 decides, at the path of an actor for the basic transaction of that body only. The HTTP action never decides.
 
-A document of more than 64 kB is at no moment whole in memory. An answer that fails while it is sent breaks the connection before
-the closing boundary, so that nobody takes it for a whole one.
+Documents are read and sent in chunks of at most 256 kB, and those of more than 64 kB wait in files: no large one is whole in
+memory at any moment. (Inline base64 in an envelope that keeps within the limit for XML is part of it.) An answer that fails while
+it is sent breaks the connection before the closing boundary, so that nobody takes it for a whole one.
 
 ## Quirks
 
@@ -76,8 +77,8 @@ Defaults of one request; the settings of the group `limits` change them (docs/se
 _STRICT = """
 ## Strict, and stricter
 
-Numbers and sizes are limits, not rows: a site that knows its senders may well set `limits.parts` to 64 and `limits.part_header`
-to 4 kB. The strict profile wants every part used exactly once (WIRE-041, WIRE-041-twice), binary, and as the standards write it.
+In the strict profile these limits are narrower, unless the settings name another value than the default:
+{}.
 """
 
 
@@ -94,7 +95,10 @@ def page() -> str:
         captures.append(f"| {name} | {transaction} | {said} | {', '.join(sorted(notes)) or '-'} |\n")
     remedies = [f"- {row.id}: {row.remedy}\n" for row in QUIRKS.values() if row.remedy and Do.REFUSE in (row.default, row.strict)]
     return "".join(
-        [_HEAD, *rows, "\n### What to send instead\n\n", *remedies, _CAPTURES, *captures, _LIMITS, *_limits(), _STRICT]
+        [
+            *(_HEAD, *rows, "\n### What to send instead\n\n", *remedies, _CAPTURES, *captures),
+            *(_LIMITS, *_limits(), _STRICT.format(_strict())),
+        ]
     )
 
 
@@ -104,6 +108,11 @@ def _limits() -> list[str]:
     for name, meaning in meanings.items():
         lines.append(f"| {name} | {_shown(getattr(Limits(), name), '(count)' in meaning)} | {meaning} |\n")
     return lines
+
+
+def _strict() -> str:
+    limits = Limits().strict()
+    return ", ".join(f"{name} {_shown(getattr(limits, name), name in ('parts', 'part_header_lines'))}" for name in STRICT)
 
 
 def _pairs(source: str) -> list[tuple[str, str]]:
