@@ -75,7 +75,7 @@ class DatabaseOptions:
 def open_database(url: str, options: DatabaseOptions | None = None) -> Database:
     """`sqlite:///relative`, `sqlite:////absolute` or `postgresql+psycopg://user@host:port/name`.
 
-    The store's tables are not made here: `storage.migrate.upgrade(url)` does it. Raises ValueError for another kind of URL,
+    The store's tables are not made here: `storage.migrate.prepare(url)` does it. Raises ValueError for another kind of URL,
     StorageUnavailable when the store cannot be opened.
     """
     options = options or DatabaseOptions()

@@ -255,3 +255,21 @@ def test_several_filters_join_by_and(database: Database, registry: RegisterDocum
     misses = {"ClassCode": "('11^^1.2.3.4')", "ConfidentialityCode": "('N^^1.2.3')", "TypeCode": f"('{new_oid()}^^1')"}
     for name, value in misses.items():
         assert consumer.refs("FindDocuments", {**hit, f"$XDSDocumentEntry{name}": value}) == []
+
+
+def test_the_same_handler_serves_the_queries_for_several_patients(
+    database: Database, registry: RegisterDocumentSet, consumer: Consumer
+) -> None:
+    """ITI TF-2: 3.51: whole objects of several patients are what is asked for there."""
+    patients = [new_patient(database) for _ in range(3)]
+    ids = [registry.register(documents(patient, "Document01")).ids["Document01"] for patient in patients]
+    asked = ",".join(f"'{patient}'" for patient in patients[:2])
+    call = request(
+        "FindDocumentsForMultiplePatients",
+        {"$XDSDocumentEntryPatientId": f"({asked})", STATUS: APPROVED},
+        transaction=Transaction.ITI_51,
+    )
+    answer = b"".join(piece for piece in consumer.handler(call).payload if isinstance(piece, bytes))
+    assert [id.encode() in answer for id in ids] == [True, True, False]
+    for patient, shown in zip(patients, (True, True, False), strict=True):
+        assert (patient.replace("&", "&amp;").encode() in answer) is shown
