@@ -184,8 +184,8 @@ def test_limited_metadata_is_read_nested_or_beside(element: str, mark: str, node
 
 
 def test_many_packages_and_many_markers_beside_them_find_one_another() -> None:
-    """Ten thousand of each: not every package is held against every Classification."""
-    count = 10_000
+    """Thousands of each: not every package is held against every Classification."""
+    count = 5_000
     markers = "".join(marker_xml(f"p{n}", node_of(n)) for n in range(count))
     packages = "".join(f'<rim:RegistryPackage id="p{n}"/>' for n in range(count))
     submission = read(markers + packages)
