@@ -8,6 +8,7 @@ What this file adds to gunicorn, because it is also served without a proxy in fr
 - a thread that receives a large body or sends an answer waits at most `stall_seconds`, and for a body no longer than
   `body_rate` allows;
 - closing lingers in the event loop, not on the thread that serves everybody;
+- a server that stops serves everybody whom the kernel has let in, and only then closes its door;
 - `Admission` answers 503 with Retry-After when too many requests are worked on at once.
 
 gunicorn itself refuses ambiguous framing (two lengths, length and chunked, bare LF, obs-fold); forwarded headers are not
@@ -344,13 +345,25 @@ class _Worker(gthread.ThreadWorker):  # type: ignore[misc]
         self.next_sweep = 0.0
         self.stopping = False
 
-    def accept(self, listener: Any) -> None:
+    def set_accept_enabled(self, enabled: bool) -> None:
+        super().set_accept_enabled(enabled)
+        if not self.alive:
+            # Whom the kernel has let in already would be reset when the listener is closed: they are served. Whoever comes
+            # later is told at once that nobody listens.
+            for listener in self.sockets:
+                while self.accept(listener):
+                    pass
+                listener.close()
+            self.sockets.clear()
+
+    def accept(self, listener: Any) -> bool:
+        """True when somebody was there."""
         try:
             sock, client = listener.accept()
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EMFILE, errno.ENFILE):
                 raise
-            return
+            return error.errno == errno.ECONNABORTED
         self.nr_conns += 1
         conn = _Connection(self, sock, client, listener.getsockname())
         if self.cfg.is_ssl:
@@ -358,6 +371,7 @@ class _Worker(gthread.ThreadWorker):  # type: ignore[misc]
         else:
             self.collecting.add(conn)
             self.collect(conn)
+        return True
 
     def on_client_socket_readable(self, conn: _Connection, client: Any) -> None:
         """A kept-alive connection speaks again."""
