@@ -61,12 +61,12 @@ def collect(
     done = Collected()
     for stray in store.strays(now - options.age):
         done.staging += _delete(stray)
-    if registry is not None:
-        done.pending = _give_up_pending(index, registry, int(now - options.pending_age))
     done.blobs = index.database.write(lambda connection: _give_up_blobs(connection, int(now - options.age)))
     _give_up_files(store, index, options, now, done)
     for stray in store.quarantined(now - options.quarantine_age):
         done.quarantined += _delete(stray)
+    if registry is not None:  # the last: a registry that does not answer must not keep the rest from being done
+        done.pending = _give_up_pending(index, registry, int(now - options.pending_age))
     return done
 
 

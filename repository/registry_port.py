@@ -6,6 +6,7 @@ and every warning of the ITI-42 response is copied into the ITI-41 response).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,6 +19,9 @@ from metadata.vocabulary import ErrorCode, ResponseStatus, Severity
 from repository import refusals
 from repository.index import Deposit
 from storage.database import Connection, Database
+from storage.errors import StorageError
+
+LOG = logging.getLogger("carnet.repository")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +135,21 @@ class Remote:
             return Outcome(ResponseStatus.FAILURE, (refusals.registry_not_available(str(error)),))
         findings = tuple(relayed(error) for error in errors)
         if status == ResponseStatus.SUCCESS.value:
-            self._database.write(deposit.confirm)
+            self._mark(deposit.confirm)
             return Outcome(ResponseStatus.SUCCESS, findings)
         if any(finding.code in self.DOUBTFUL for finding in findings):
             self._settle(deposit)
         else:
-            self._database.write(deposit.withdraw)
+            self._mark(deposit.withdraw)
         return Outcome(ResponseStatus.FAILURE, findings)
+
+    def _mark(self, work: Callable[[Connection], None]) -> None:
+        """Note the registry's decision. Where that fails the decision stands all the same: the documents are durable and can be
+        retrieved since they were announced, and the collector will ask the registry again."""
+        try:
+            self._database.write(work)
+        except StorageError as error:
+            LOG.error("the registry's answer could not be noted, its documents stay pending: %s", error)
 
     def _settle(self, deposit: Deposit) -> None:
         """Confirm what the registry knows with these very bytes, else take it back; without an answer it stays pending."""
@@ -146,9 +158,9 @@ class Remote:
         except RegistryUnreachable:
             return
         if deposit.documents and all(d.sha1.hex() in known.get(d.uniqueId, ()) for d in deposit.documents):
-            self._database.write(deposit.confirm)
+            self._mark(deposit.confirm)
         else:
-            self._database.write(deposit.withdraw)
+            self._mark(deposit.withdraw)
 
 
 def relayed(error: RegistryError) -> RelayedFinding:

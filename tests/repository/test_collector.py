@@ -107,9 +107,24 @@ def test_pending_documents_become_what_the_registry_says(store: FileStore, datab
         "1.1": DocumentState.REGISTERED,
         "1.4": DocumentState.PENDING,
     }
+    assert collect(store, index, registry, now=NOW).blobs == 2, "what they were made of goes with the next run"
     left = {key for page in index.blobs() for key, _ in page}
-    assert hashlib.sha256(b"accepted").digest() in left
-    assert hashlib.sha256(b"refused").digest() not in left
+    assert left == {hashlib.sha256(content).digest() for content in (b"accepted", b"yesterday")}
+
+
+def test_a_registry_that_does_not_answer_keeps_nothing_else_waiting(
+    store: FileStore, database: Database, index: DocumentIndex
+) -> None:
+    class Silent(Registered):
+        def registered(self, unique_ids: Sequence[str]) -> Mapping[str, Set[str]]:
+            raise ConnectionError("it did not answer in time")
+
+    keep(store, b"orphan", DAY + 1)
+    database.write(small({"1.1": b"unanswered"}, stored_at=LONG_AGO).announce)
+    with pytest.raises(ConnectionError):
+        collect(store, index, Silent({}), now=NOW)
+    assert store.stat(name_of(b"orphan")) is None
+    assert index.find(["1.1"])["1.1"].state is DocumentState.PENDING, "no answer is no no"
 
 
 @pytest.mark.parametrize("moment", ["kept again", "registered"])

@@ -17,6 +17,7 @@ from repository.registry_port import InProcess, Knows, RegistryError, RegistryUn
 from repository.tables import DocumentState
 from server.description import build_submission
 from storage.database import Connection, Database
+from storage.errors import StorageUnavailable
 from tests.repository.received import small
 from tests.repository.submissions import describe
 
@@ -191,3 +192,23 @@ def test_a_partial_success_of_a_registration_is_a_failure(
     send = Elsewhere(index, status="urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:PartialSuccess")
     assert Remote(database, send, nothing).register(request_, deposit).status is ResponseStatus.FAILURE
     assert state(index) is None
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_an_answer_that_cannot_be_noted_stands_all_the_same(
+    database: Database, index: DocumentIndex, request_: Request, deposit: Deposit, accepted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The documents are durable and retrievable since they were announced: whoever was told Success finds them."""
+    real = database.write
+
+    def write(work: Callable[[Connection], object]) -> object:
+        if work != deposit.announce:
+            raise StorageUnavailable("database or disk is full")
+        return real(work)
+
+    monkeypatch.setattr(database, "write", write)
+    send = Elsewhere(index) if accepted else failure(index)
+    outcome = Remote(database, send, nothing).register(request_, deposit)
+    assert outcome.status is (ResponseStatus.SUCCESS if accepted else ResponseStatus.FAILURE)
+    assert [f.code for f in outcome.findings] == ([] if accepted else [ErrorCode.XDSRegistryMetadataError])
+    assert state(index) is DocumentState.PENDING
