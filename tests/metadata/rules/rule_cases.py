@@ -1,7 +1,8 @@
 """For each rule of the table, how to bend the right submission so that this rule is broken and no other.
 
 A case is (rule id, bend) or (rule id, bend, transaction); without a transaction it is ITI-42. Cases in `SHORT` bend the
-short form (one DocumentEntry), cases in `FULL` the one with two entries, a Folder and a relationship.
+short form (one DocumentEntry), cases in `FULL` the one with two entries, a Folder and a relationship. The file is long because
+it is one table: a row for each way to break a rule.
 The table is one piece: a rule is looked up in it by its id.
 """
 
