@@ -223,7 +223,7 @@ def read_folder(folder: Path) -> dict[str, Test]:
     """Every test below `folder`, by name: a folder with plans right below it or in it, at most two levels down."""
     if not folder.is_dir():
         raise PlanError(f"{folder} is no folder")
-    listed = _listed(folder / "expected.tsv")
+    listed = {**_described(folder / "INDEX.md"), **_listed(folder / "expected.tsv")}
     tests: dict[str, Test] = {}
     for place in _places(folder):
         part = place.parent.name
@@ -281,6 +281,20 @@ def _listed(path: Path) -> dict[str, list[str]]:
     return order
 
 
+def _described(path: Path) -> dict[str, list[str]]:
+    """The same from `INDEX.md`: below a heading `### part/test` a line "- `section` ..." for each step."""
+    order: dict[str, list[str]] = {}
+    test = ""
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        if line.startswith("#"):
+            test = line.rpartition("/")[2].strip() if line.startswith("### ") else ""
+        elif test and (match := re.match(r"- `([^`]+)`", line)):
+            sections = order.setdefault(test, [])
+            if match[1] not in sections:
+                sections.append(match[1])
+    return order
+
+
 def _order(test: Test, listed: list[str]) -> None:
     """Sections as listed, and none before those whose values it asks for."""
     rank = {name: n for n, name in enumerate(listed)}
@@ -292,7 +306,8 @@ def _order(test: Test, listed: list[str]) -> None:
             link.section
             for step in section.steps
             if step.transaction is not None
-            for link in test.links(section, step.transaction)
+            for element in step.transaction.iter(tag=etree.Element)
+            for link in test.links(section, element)
             if not link.test and link.section in names - {section.name}
         }
         for section in waiting

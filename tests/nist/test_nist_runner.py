@@ -80,6 +80,20 @@ def test_without_a_listing_sections_are_ordered_by_what_they_ask(tmp_path: Path)
     assert list(read_folder(tmp_path / "T")) == ["T"]
 
 
+def test_the_order_of_a_listing_or_a_description_is_kept(tmp_path: Path) -> None:
+    """`index.idx` of the test before `expected.tsv` of the folder before its `INDEX.md`."""
+    for name in "abc":
+        (tmp_path / "T" / name).mkdir(parents=True)
+        (tmp_path / "T" / name / "testplan.xml").write_text('<TestPlan><TestStep id="s"/></TestPlan>', encoding="utf-8")
+    for file, content, order in (
+        ("INDEX.md", "### tests/T\n\nWords.\n\n- `c` s\n- `c` t\n- `a` s\n- `b` s\n## Other\n- `x` y\n", "cab"),
+        ("expected.tsv", "test\tsection\nT\tb\nT\tb\nT\ta\nT\tc\n", "bac"),
+        ("T/index.idx", "c\nb\na\n", "cba"),
+    ):
+        (tmp_path / file).write_text(content, encoding="utf-8")
+        assert "".join(section.name for section in read_folder(tmp_path)["T"].sections) == order
+
+
 def test_an_unreadable_plan_is_named(tmp_path: Path) -> None:
     (tmp_path / "T").mkdir()
     (tmp_path / "T" / "testplan.xml").write_text("<TestPlan>", encoding="utf-8")
