@@ -234,7 +234,7 @@ class SqliteDatabase:
         try:
             with self._lock:
                 self._commit_alone(batch)
-        except StorageUnavailable as error:
+        except BaseException as error:  # whatever it was: nobody may take his work for done
             for job in batch:
                 job.error = job.error or error
 

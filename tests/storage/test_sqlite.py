@@ -105,6 +105,21 @@ def test_a_commit_that_fails_is_everybodys_failure(database: SqliteDatabase) -> 
     assert words(database) == ["afterwards"]
 
 
+def test_a_lock_that_fails_is_everybodys_failure(database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a file system without locks: an error of the system, not of the family."""
+
+    def no_locks(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fcntl.flock", no_locks)
+        with pytest.raises(OSError, match="No locks"):
+            database.write(lambda connection: put(connection, "one"))
+    assert words(database) == []
+    database.write(lambda connection: put(connection, "two"))
+    assert words(database) == ["two"]
+
+
 # ------------------------------------------------------------------------------------------------------- a disk says no
 
 
