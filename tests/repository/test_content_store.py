@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ import pytest
 from metadata.vocabulary import ErrorCode
 from repository.content import CHUNK, ContentMismatch, FileStore, StoreOptions
 from repository.refusals import StoreRefusal
+from tests.durability.disk import remount, small_disk
 from tests.repository.received import ROOMY, name_of, staged
 
 LARGE = os.urandom(3 * CHUNK + 17)
@@ -150,18 +149,6 @@ def test_a_content_changed_between_check_and_delivery(store: FileStore) -> None:
 # -------------------------------------------------------------------------------------------------------- unwilling disks
 
 
-@contextlib.contextmanager
-def small_disk(folder: Path, megabytes: int) -> Iterator[None]:
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "none", str(folder)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"a small disk cannot be mounted here (needs root): {mounted.stderr.decode().strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 def codes(refused: pytest.ExceptionInfo[StoreRefusal]) -> list[ErrorCode]:
     return [finding.code for finding in refused.value.findings]
 
@@ -174,11 +161,12 @@ def test_a_full_disk_is_refused_and_forgotten(tmp_path: Path) -> None:
         with pytest.raises(OSError) as full:
             staged(store, os.urandom(2 * 1024 * 1024))
         assert full.value.errno == errno.ENOSPC
+        for left in store.strays(float("inf")):
+            left.unlink()
         with pytest.raises(StoreRefusal) as refused:  # from memory, the store writes it itself
             store.keep(staged(store, os.urandom(2 * 1024 * 1024), memory=4 * 1024 * 1024))
         assert codes(refused) == [ErrorCode.XDSRepositoryOutOfResources]
-        for left in store.strays(float("inf")):
-            left.unlink()
+        assert list(store.strays(float("inf"))) == []
         assert list(store.blobs.rglob("*")) == []
         filler.unlink()
         store.keep(staged(store, LARGE))
@@ -198,14 +186,14 @@ def test_a_read_only_store_is_refused_and_recovers(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 8):
         store = FileStore(tmp_path / "disk", ROOMY)
         part = staged(store, LARGE)
-        subprocess.run(["mount", "-o", "remount,ro", str(tmp_path / "disk")], check=True)
+        remount(tmp_path / "disk", "ro")
         with pytest.raises(StoreRefusal) as refused:
             store.keep(part)
         assert codes(refused) == [ErrorCode.XDSRepositoryError]
         assert str(tmp_path) not in str(refused.value)
         with pytest.raises(OSError):
             store.staging.create()
-        subprocess.run(["mount", "-o", "remount,rw", str(tmp_path / "disk")], check=True)
+        remount(tmp_path / "disk", "rw")
         store.keep(staged(store, LARGE))
         assert read(store, LARGE) == LARGE
 
