@@ -93,6 +93,8 @@ def put_back_in_headers(envelope: Envelope, parts: Parts, wire: Wire, notes: lis
 
     An Include elsewhere in the header is refused (WIRE-036-place).
     """
+    if next(envelope.root.iter(_INCLUDE), None) is None:
+        return
     for header in envelope.headers:
         for include in list(header.iter(_INCLUDE)):
             parent = include.getparent()

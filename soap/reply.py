@@ -43,9 +43,10 @@ def reply_of_answer(answer: Answer, action: str, form: Form) -> Reply:
         root = [head, *_without_inline(answer.payload), ANSWER_TAIL]
         written = write_package(root, answer.attachments, action)
         return _whole_when_small(Reply(200, written.content_type, written.length, written.pieces))
-    pieces = [head, *answer.payload, ANSWER_TAIL]
-    length = sum(base64_size(p.attachment.size) if isinstance(p, Inline) else len(p) for p in pieces)
     content_type = "text/xml; charset=UTF-8" if form.soap11 else f'{SOAP_TYPE}; charset=UTF-8; action="{action}"'
+    pieces = [head, *answer.payload, ANSWER_TAIL]
+    inline = sum(base64_size(p.attachment.size) for p in pieces if isinstance(p, Inline))
+    length = inline + sum(len(p) for p in pieces if not isinstance(p, Inline))
     return _whole_when_small(Reply(200, content_type, length, _plain(pieces)))
 
 
@@ -79,14 +80,16 @@ def _whole_when_small(reply: Reply) -> Reply:
 
 def _plain(pieces: Sequence[bytes | Inline]) -> Iterator[bytes]:
     """Small neighbours travel in one piece. Raises ValueError for a document of another size than announced."""
-    waiting = b""
+    waiting: list[bytes] = []
+    size = 0
     for piece in pieces:
         for chunk in base64_stream(_exactly(piece.attachment)) if isinstance(piece, Inline) else (piece,):
-            if waiting and len(waiting) + len(chunk) > CHUNK:
-                yield waiting
-                waiting = b""
-            waiting += chunk
-    yield waiting
+            if waiting and size + len(chunk) > CHUNK:
+                yield b"".join(waiting)
+                waiting, size = [], 0
+            waiting.append(chunk)
+            size += len(chunk)
+    yield b"".join(waiting)
 
 
 def _exactly(attachment: Attachment) -> Iterator[bytes]:
