@@ -269,11 +269,13 @@ def test_file_environment_and_options_in_this_order(tmp_path: Path) -> None:
                 assert "at most 1" in retrieved.errors[0].code_context  # from the command line
 
 
-def test_an_open_address_without_tls_warns(tmp_path: Path) -> None:
-    with ServerProcess(tmp_path / "data", "--host", "0.0.0.0") as server:
+def test_an_open_address_without_tls_warns_and_the_access_log_tells_no_secret(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path / "data", "--host", "0.0.0.0", "--set", "server.access_log=true") as server:
         assert "warning: listens on 0.0.0.0 without TLS" in server.log()
-        status, _, _ = get(server.url.replace("0.0.0.0", "127.0.0.1") + "/metrics")
+        status, _, _ = get(server.url.replace("0.0.0.0", "127.0.0.1") + "/metrics?patient=4711")
         assert status == 200
+    assert "127.0.0.1 GET /metrics 200 " in server.log()
+    assert "4711" not in server.log().replace("'4711^^^", "")
 
 
 @pytest.mark.parametrize(("readers", "status"), [("nobody", 403), ("everyone", 200)])
