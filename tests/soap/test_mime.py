@@ -124,7 +124,7 @@ def test_base64_is_judged_the_same_in_any_pieces(octets: bytes, size: int) -> No
         expected: bytes | None = base64.b64decode(stripped, validate=True)
     except ValueError:
         expected = None
-    if b"=" not in stripped[:-2]:
+    if b"=" not in stripped[:-2] and len(stripped) % 4 == 0:  # b64decode lets wrong padding at the end pass
         assert whole == expected
 
 
