@@ -97,7 +97,7 @@ OTHER: dict[str, Any] = {
     "domain.wire_rows": "WIRE-058=accept",
     "store.database": "sqlite:////other/store.sqlite",
 }
-#: Read where the thing itself is made; each has a test of its own in test_serve.py, test_apart.py or here.
+#: Read where the thing itself is made; each has a test of its own in test_serve.py, test_two_servers.py or here.
 ELSEWHERE = {
     "server.host", "server.port", "server.metrics", "server.workers", "store.data", "store.collect_hours", "role.role",
     "role.registry_url", "role.registry_seconds",
