@@ -248,7 +248,7 @@ class Model:
 
     def _add(self, found: Found, **items: list[ModelEntry] | list[ModelSet] | list[ModelFolder]) -> Found:
         for kind, chosen in items.items():
-            ordered = sorted(chosen, key=lambda i: i.patient)
+            ordered: list[ModelEntry | ModelSet | ModelFolder] = sorted(chosen, key=lambda i: i.patient)
             getattr(found, kind).extend(i.uuid for i in ordered)
             found.clusters |= {self.world.cluster_of(i) for i in ordered}
         return found

@@ -68,7 +68,8 @@ def _rows(world: World) -> dict[str, list[dict[str, object]]]:
         rows["code"].append({"id": n, "code": text, "scheme": scheme})
     places: dict[str, int] = {}
     number = 100
-    for item in (*world.entries, *world.sets, *world.folders):
+    items: list[ModelEntry | ModelSet | ModelFolder] = [*world.entries, *world.sets, *world.folders]
+    for item in items:
         number += 1
         places[item.uuid] = item.patient + 1
         table, kind, row = _object_row(item)

@@ -306,8 +306,9 @@ def _folders_by_id(world: World, random: Random, single: bool = False) -> Slots:
 
 
 def _any_uuids(world: World, random: Random) -> Slots:
-    items = [*world.entries, *world.sets, *world.folders, *world.associations]
-    pool = [i.uuid for i in items] or ["urn:uuid:00000000-0000-4000-8000-000000000000"]
+    packages = [*(s.uuid for s in world.sets), *(f.uuid for f in world.folders)]
+    pool = [*(e.uuid for e in world.entries), *packages, *(a.uuid for a in world.associations)]
+    pool = pool or ["urn:uuid:00000000-0000-4000-8000-000000000000"]
     return {"$uuid": [random.sample(pool, random.randint(1, min(5, len(pool))))]}
 
 

@@ -27,7 +27,11 @@ _ROW = {c.name: None if c.nullable else 1 for c in document_entry.columns} | {
 
 
 def test_a_write_returns_its_result_and_is_seen_by_every_thread(database: Database) -> None:
-    assert database.write(lambda connection: (put(connection, "one"), 42)[1]) == 42
+    def work(connection: Connection) -> int:
+        put(connection, "one")
+        return 42
+
+    assert database.write(work) == 42
     with ThreadPoolExecutor(1) as threads:
         assert threads.submit(words, database).result() == ["one"]
 
