@@ -94,6 +94,10 @@ class RegistryUnreachable(Exception):
     """ITI-42 got no answer that can be read: no connection, a timeout, a fault. The text says which."""
 
 
+class RegistryNotReached(RegistryUnreachable):
+    """ITI-42 was not sent: there was no connection. The registry cannot have accepted what it has not seen."""
+
+
 class Sends(Protocol):
     """The ITI-42 client: sends the lcm:SubmitObjectsRequest, returns status URN and errors; raises `RegistryUnreachable`."""
 
@@ -113,8 +117,8 @@ class Remote:
     """The registry is another server.
 
     The documents are committed first, so that they are retrievable when the registry or a consumer asks for them early. A
-    refusal takes them back. Without an answer they stay, pending: the registry may have accepted, and then a consumer will
-    ask for them; what was never registered is given up by the collector.
+    refusal takes them back, and so does a registry that was not even reached. Sent but without an answer they stay, pending: the
+    registry may have accepted, and then a consumer will ask for them; what was never registered is given up by the collector.
 
     Some refusals leave a doubt: a duplicate may be this very submission, whose first answer was lost, and a registry that
     failed may have failed after its commit. Then the registry is asked what it knows, which settles the documents.
@@ -132,6 +136,8 @@ class Remote:
         try:
             status, errors = self._send(request.element)
         except RegistryUnreachable as error:
+            if isinstance(error, RegistryNotReached):
+                self._database.write(deposit.withdraw)
             return Outcome(ResponseStatus.FAILURE, (refusals.registry_not_available(str(error)),))
         findings = tuple(relayed(error) for error in errors)
         if status == ResponseStatus.SUCCESS.value:

@@ -30,7 +30,17 @@ from repository.content import Alarms, FileStore, StoreOptions
 from repository.index import DocumentIndex
 from repository.iti41 import ProvideAndRegister, RepositoryOptions
 from repository.iti43 import RetrieveDocumentSet
-from repository.registry_port import InProcess, Knows, Registers, RegistryError, RegistryPort, RegistryUnreachable, Remote, Sends
+from repository.registry_port import (
+    InProcess,
+    Knows,
+    Registers,
+    RegistryError,
+    RegistryNotReached,
+    RegistryPort,
+    RegistryUnreachable,
+    Remote,
+    Sends,
+)
 from repository.verify import RegistryView
 from server.health import HealthCheck
 from server.housekeeping import Housekeeping
@@ -168,12 +178,15 @@ def registering_here(registry: RegisterDocumentSet) -> Registers:
 
 
 def sending(client: Client) -> Sends:
-    """ITI-42 as the repository's port wants it: no usable answer is `RegistryUnreachable`, whatever the reason."""
-    from soap.client_errors import ClientError
+    """ITI-42 as the repository's port wants it: no usable answer is `RegistryUnreachable`, and `RegistryNotReached` when
+    nothing was sent."""
+    from soap.client_errors import ClientError, NotConnected
 
     def send(element: etree._Element) -> tuple[str, Sequence[RegistryError]]:
         try:
             status, errors = client.send_register(element)
+        except NotConnected as error:
+            raise RegistryNotReached(str(error)) from error
         except ClientError as error:
             raise RegistryUnreachable(str(error)) from error
         return status, [RegistryError(e.error_code, e.code_context, e.severity, e.location) for e in errors]

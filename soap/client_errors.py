@@ -14,6 +14,10 @@ class Unreachable(ClientError):
     """No connection, no TLS, a timeout, or a connection that ended before the answer."""
 
 
+class NotConnected(Unreachable):
+    """There was no connection at all: not an octet of the message has left."""
+
+
 class HttpError(ClientError):
     """The answer is HTTP without SOAP: `status`, its reason phrase, media type and the first characters of the body."""
 

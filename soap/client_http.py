@@ -12,12 +12,12 @@ import select
 import socket
 import ssl
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from soap.client_errors import ClientError, Unreachable
+from soap.client_errors import ClientError, NotConnected, Unreachable
 
 DEFAULT_TIMEOUT = 300.0
 _KEPT = 8
@@ -107,20 +107,15 @@ class Connections:
             if connection.sock is None:
                 connection.connect()  # sets TCP_NODELAY
         except (OSError, http.client.HTTPException) as error:
-            raise Unreachable(f"{url} cannot be reached: {_why(error)}") from None
+            raise NotConnected(f"{url} cannot be reached: {_why(error)}") from None
         connection.putrequest("POST", path, skip_accept_encoding=True)
         for name, value in headers.items():
             connection.putheader(name, value)
-        broken: OSError | None = None
+        # With TLS 1.3 a server refuses a missing client certificate only here, after the handshake.
+        broken = _network_error(connection.endheaders)
         source = iter(pieces)
-        try:
-            connection.endheaders()
-            while (piece := next(source, None)) is not None:
-                broken = _send(connection, piece)
-                if broken is not None:
-                    break
-        except BrokenPipeError as error:
-            broken = error
+        while broken is None and (piece := next(source, None)) is not None:
+            broken = _network_error(connection.send, piece)
         try:
             # A server that refuses early has answered before it closed its side: what it said counts, not the broken pipe.
             return connection.getresponse()
@@ -151,10 +146,10 @@ class Connections:
         connection.close()
 
 
-def _send(connection: http.client.HTTPConnection, piece: bytes) -> OSError | None:
+def _network_error(send: Callable[..., None], *piece: bytes) -> OSError | None:
     """Only what the socket raises: an error of the source of the pieces must not be taken for one of the network."""
     try:
-        connection.send(piece)
+        send(*piece)
     except OSError as error:
         return error
     return None

@@ -365,7 +365,7 @@ def test_too_many_results(narrow: Proof) -> None:
 
 
 def test_registry_not_available(tmp_path: Path) -> None:
-    """A repository whose registry is nowhere."""
+    """A repository whose registry is nowhere: the submission is refused, and its document is not to be had."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         registry = f"http://127.0.0.1:{taken.getsockname()[1]}/xds/registry"
@@ -373,6 +373,7 @@ def test_registry_not_available(tmp_path: Path) -> None:
             entry = new(unknown_patient())
             answer = provide(proof.client, Submission(entry.patient, [entry]))
             assert (answer.status, answer.codes) == ("Failure", ["XDSRegistryNotAvailable"])
+            assert proof.client.retrieve(retrieval([entry.uid])).codes == ["XDSDocumentUniqueIdError"]
 
 
 def test_a_document_that_was_changed_on_the_disk(proof: Proof) -> None:

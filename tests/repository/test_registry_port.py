@@ -13,7 +13,16 @@ from metadata.model import Submission
 from metadata.rules.rule import Finding, Refused
 from metadata.vocabulary import ErrorCode, ResponseStatus, Severity
 from repository.index import Deposit, DocumentIndex
-from repository.registry_port import InProcess, Knows, RegistryError, RegistryUnreachable, Remote, Request, relayed
+from repository.registry_port import (
+    InProcess,
+    Knows,
+    RegistryError,
+    RegistryNotReached,
+    RegistryUnreachable,
+    Remote,
+    Request,
+    relayed,
+)
 from repository.tables import DocumentState
 from server.description import build_submission
 from storage.database import Connection, Database
@@ -96,7 +105,11 @@ def silent(unique_ids: Sequence[str]) -> Mapping[str, Set[str]]:
 
 
 def unreachable(element: etree._Element) -> tuple[str, Sequence[RegistryError]]:
-    raise RegistryUnreachable("the connection was refused")
+    raise RegistryUnreachable("it did not answer in time")
+
+
+def not_there(element: etree._Element) -> tuple[str, Sequence[RegistryError]]:
+    raise RegistryNotReached("the connection was refused")
 
 
 def failure(index: DocumentIndex, code: str = "XDSRegistryMetadataError") -> Elsewhere:
@@ -125,12 +138,21 @@ def test_a_refusal_takes_the_document_back(
     assert state(index) is None
 
 
+def test_a_registry_that_is_not_there_takes_the_document_back(
+    database: Database, index: DocumentIndex, request_: Request, deposit: Deposit
+) -> None:
+    """Nothing was sent, so nothing can have been registered."""
+    outcome = Remote(database, not_there, silent).register(request_, deposit)
+    assert [f.code for f in outcome.findings] == [ErrorCode.XDSRegistryNotAvailable]
+    assert state(index) is None
+
+
 def test_without_an_answer_the_document_waits(
     database: Database, index: DocumentIndex, request_: Request, deposit: Deposit
 ) -> None:
     outcome = Remote(database, unreachable, nothing).register(request_, deposit)
     assert [f.code for f in outcome.findings] == [ErrorCode.XDSRegistryNotAvailable]
-    assert "connection was refused" in outcome.findings[0].text()
+    assert "it did not answer in time" in outcome.findings[0].text()
     assert state(index) is DocumentState.PENDING
 
 
