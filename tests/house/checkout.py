@@ -22,6 +22,7 @@ def files() -> tuple[str, ...]:
     return tuple(sorted(name for name in names if (ROOT / name).is_file()))
 
 
+@cache
 def python_files() -> list[str]:
     return [name for name in files() if name.endswith(".py")]
 
@@ -48,6 +49,7 @@ def product_files() -> list[str]:
     return [name for name in python_files() if name.split("/")[0] in tops and "/" in name]
 
 
+@cache
 def imported(name: str) -> set[str]:
     """Every module that a file imports anywhere in it, whole: `sqlalchemy.dialects` too."""
     found: set[str] = set()
