@@ -67,6 +67,13 @@ def test_no_room_without_a_name() -> None:
     assert not names & {"utils", "util", "common", "helpers", "helper", "manager", "misc"}
 
 
+def test_a_test_module_has_a_name_of_its_own() -> None:
+    """pytest imports them by their last name alone: two of one name cannot be collected in one run."""
+    names = [name.rpartition("/")[2] for name in python_files() if name.startswith("tests/")]
+    twice = {name for name in names if name.startswith("test_") and names.count(name) > 1}
+    assert twice == set()
+
+
 def test_a_long_module_says_why() -> None:
     unexplained = []
     for name in python_files():
