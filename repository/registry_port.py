@@ -137,7 +137,7 @@ class Remote:
             status, errors = self._send(request.element)
         except RegistryUnreachable as error:
             if isinstance(error, RegistryNotReached):
-                self._database.write(deposit.withdraw)
+                self._mark(deposit.withdraw)
             return Outcome(ResponseStatus.FAILURE, (refusals.registry_not_available(str(error)),))
         findings = tuple(relayed(error) for error in errors)
         if status == ResponseStatus.SUCCESS.value:
