@@ -9,8 +9,8 @@ import pytest
 from tests.nist.exceptions import read_exceptions
 from tests.nist.folder import base_data, plans_folder
 from tests.nist.plan import read_folder
-from tests.nist.report import SEEN, summary
-from tests.nist.runner import Runner
+from tests.nist.report import PROPERTY, summary
+from tests.nist.runner import Result, Runner
 from tests.nist.target import open_target
 
 
@@ -23,7 +23,10 @@ def runner() -> Iterator[Runner]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if SEEN:
+    """From the properties of the reports, for the tests may have run in other processes than this one."""
+    reports = [*terminalreporter.stats.get("passed", ()), *terminalreporter.stats.get("failed", ())]
+    rows = [value for report in reports for key, value in report.user_properties if key == PROPERTY]
+    if rows:
         terminalreporter.section("NIST test plans")
-        for line in summary(SEEN):
+        for line in summary(Result.of_row(row) for row in rows):
             terminalreporter.write_line(line)

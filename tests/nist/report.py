@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from tests.nist.runner import Outcome, Result
 
-SEEN: list[Result] = []
-"""The results of the tests of this process, for the summary at the end of a pytest run."""
+PROPERTY = "nist-step"
+"""Name of the property under which a test's report carries its steps."""
 
 
 def summary(results: Iterable[Result]) -> Iterator[str]:

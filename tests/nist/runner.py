@@ -62,6 +62,14 @@ class Result:
     def bad(self) -> bool:
         return self.outcome in (Outcome.FAILED, Outcome.STALE)
 
+    def row(self) -> list[str]:
+        """What the summary needs, in a form that goes from process to process."""
+        return [self.step, self.kind, self.outcome.name, "core" if self.core else ""]
+
+    @classmethod
+    def of_row(cls, row: list[str]) -> Result:
+        return cls(row[0], row[1], Outcome[row[2]], [], bool(row[3]))
+
     def line(self) -> str:
         tail = f": {'; '.join(self.texts)}" if self.texts else ""
         return f"{self.outcome.value:9} {self.step} ({self.kind}){tail}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.nist.exceptions import read_exceptions
 from tests.nist.folder import base_data, plans_folder
 from tests.nist.plan import read_folder
-from tests.nist.report import SEEN
+from tests.nist.report import PROPERTY
 from tests.nist.runner import Runner
 from tests.nist.target import own_target
 
@@ -19,9 +21,10 @@ DECIDED_BY_SQL = {"11897", "11899", "11905", "11908", "11909", "12022", "12326",
 
 @pytest.mark.skipif(not NAMES, reason=WHY)
 @pytest.mark.parametrize("name", NAMES)
-def test_plan(name: str, runner: Runner) -> None:
+def test_plan(name: str, runner: Runner, record_property: Callable[[str, object], None]) -> None:
     results = runner.run(name)
-    SEEN.extend(results)
+    for result in results:
+        record_property(PROPERTY, result.row())
     print("\n".join(result.line() for result in results))
     assert not [result.line() for result in results if result.bad]
 
