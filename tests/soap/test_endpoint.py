@@ -1,4 +1,7 @@
-"""The endpoint as a whole: routing, forms, errors at their one border, limits, what is observed."""
+"""The endpoint as a whole: routing, forms, errors at their one border, limits, what is observed.
+
+Its lines stand in one file because the endpoint is one border.
+"""
 
 from __future__ import annotations
 
