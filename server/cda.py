@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from lxml import etree
 
+from metadata.cda import CdaFinding, check_cda
 from metadata.hl7 import escape
 from metadata.ins import AUTHORITIES, cx
 from metadata.model import Author, Code
@@ -76,6 +77,17 @@ def read_header(source: BinaryIO | bytes, dmp: bool = False) -> Header:
     if root is None:
         raise HeaderError("the file is empty")
     return Header({name: value for name, value in _attributes(root, body_type, dmp) if value}, tuple(_replaced(root)))
+
+
+def judge(source: BinaryIO) -> list[CdaFinding]:
+    """Every finding of `metadata.cda` in a whole document. Raises HeaderError like `read_header`."""
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_pis=True, huge_tree=True)
+    try:
+        root = etree.parse(source, parser).getroot()
+    except etree.XMLSyntaxError as error:
+        raise HeaderError(f"the file is not well-formed XML: {error.msg}") from None
+    _check_root(root)
+    return check_cda(root)
 
 
 def _check_root(root: etree._Element) -> None:

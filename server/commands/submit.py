@@ -15,9 +15,10 @@ from metadata.fragments import build_submit_objects_request
 from metadata.model import Code, Submission
 from metadata.query_table import GET_DOCUMENTS
 from metadata.vocabulary import AvailabilityStatus
+from server.cda import is_cda, judge
 from server.commands.connection import Failed, client_of, error_rows, print_errors, size_text, status_word, takes_server
 from server.commands.options import UsageError
-from server.commands.submit_options import CodeType, Read, given_attributes, read_file, takes_metadata
+from server.commands.submit_options import LOOKED_AT, CodeType, Read, given_attributes, read_file, takes_metadata
 from server.description import CONTENT_TYPE, Replacement, build_submission, document_id, new_oid, to_json
 from soap.client import Client, Content, Reply
 from soap.client_errors import ClientError
@@ -34,6 +35,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--source-id", default=SOURCE_ID, metavar="OID", help="sourceId: the OID of the sending system.")
 @click.option("--content-type", type=CodeType(), default=None, help="contentTypeCode of the submission.")
 @click.option("--dmp", is_flag=True, help="Patient ids with their type (CX-5: NH, PI), as the French DMP has them.")
+@click.option("--check", is_flag=True, help="Judge CDA documents first (CDA R2, French profile); send nothing when one is wrong.")
 @click.option("--dry-run", is_flag=True, help="Print the metadata as JSON and send nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @takes_metadata
@@ -44,6 +46,7 @@ def command(
     source_id: str,
     content_type: Code | None,
     dmp: bool,
+    check: bool,
     dry_run: bool,
     as_json: bool,
     **given: Any,
@@ -57,14 +60,9 @@ def command(
     client = client_of(given)
     if len(files) > 1 and (given["a_uniqueId"] or replaced):
         raise UsageError("--unique-id and --replace belong to one document: submit that file alone")
-    read = [read_file(path, given_attributes(given), dmp) for path in files]
-    problems = [problem for one in read for problem in one.problems]
-    if problems:
-        raise UsageError("\n".join(["nothing was sent:", *problems]))
-    patients = {one.description.patientId: one.path for one in read if one.description is not None}
-    if len(patients) > 1:
-        shown = "\n".join(f"{path}: {patient}" for patient, path in patients.items())
-        raise UsageError(f"nothing was sent: the files are of {len(patients)} patients, a submission is of one\n{shown}")
+    read = _read(files, given, dmp)
+    if check:
+        _check(files)
     if dry_run:
         click.echo(json.dumps([to_json(one.description) for one in read if one.description], indent=2, ensure_ascii=False))
         return
@@ -81,6 +79,31 @@ def command(
     _print(client, submission, read, reply, as_json)
     if not reply.accepted:
         sys.exit(1)
+
+
+def _read(files: Sequence[Path], given: dict[str, Any], dmp: bool) -> list[Read]:
+    """All files described, and of one patient. Raises UsageError with everything that keeps them from it."""
+    read = [read_file(path, given_attributes(given), dmp) for path in files]
+    problems = [problem for one in read for problem in one.problems]
+    if problems:
+        raise UsageError("\n".join(["nothing was sent:", *problems]))
+    patients = {one.description.patientId: one.path for one in read if one.description is not None}
+    if len(patients) > 1:
+        shown = "\n".join(f"{path}: {patient}" for patient, path in patients.items())
+        raise UsageError(f"nothing was sent: the files are of {len(patients)} patients, a submission is of one\n{shown}")
+    return read
+
+
+def _check(files: Sequence[Path]) -> None:
+    """Raises Failed with every finding in the CDA documents among the files."""
+    lines = []
+    for path in files:
+        with path.open("rb") as file:
+            if is_cda(file.read(LOOKED_AT)):
+                file.seek(0)
+                lines += [f"{path}: {finding.text()}" for finding in judge(file)]
+    if lines:
+        raise Failed("\n".join(["nothing was sent:", *lines]))
 
 
 def _submission(

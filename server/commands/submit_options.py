@@ -26,7 +26,8 @@ from server.sample_cda import CONFIDENTIALITY_OID
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_LOOKED_AT = 64 * 1024
+#: So many octets at the start of a file tell whether it is CDA.
+LOOKED_AT = 64 * 1024
 LANGUAGE = "fr-FR"
 NORMAL = Code("N", CONFIDENTIALITY_OID, "Normal")
 
@@ -142,7 +143,7 @@ def read_file(path: Path, given: Mapping[str, Any], dmp: bool = False) -> Read:
             return Read(path, None, (f"{path}: the file is empty; an empty document is not sent",))
         attributes = _from_file(path)
         with path.open("rb") as file:
-            if is_cda(file.read(_LOOKED_AT)):
+            if is_cda(file.read(LOOKED_AT)):
                 file.seek(0)
                 header = read_header(file, dmp)
                 attributes.update(header.attributes)

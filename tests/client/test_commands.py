@@ -217,6 +217,19 @@ def test_wrong_usage_is_status_2(carnet: Carnet, tmp_path: Path, arguments: tupl
     assert words in result.output
 
 
+def test_cda_is_judged_before_it_is_sent(carnet: Carnet, people: list[Patient], tmp_path: Path) -> None:
+    document = first(people[6], seed=8)
+    wrong = document.data.replace(b'<realmCode code="FR"/>', b"").replace(b'value="1"', b'value="one"')
+    (tmp_path / "wrong.xml").write_bytes(wrong)
+    result = carnet("submit", "wrong.xml", "--check")
+    assert result.exit_code == 1
+    assert "nothing was sent:" in result.output
+    assert "realmCode is not FR" in result.output
+    assert "'one' is no number" in result.output
+    assert carnet("query", "--id", document.description.uniqueId).output.strip() == "nothing was found"
+    assert carnet("submit", write(document, tmp_path), "--check").exit_code == 0
+
+
 def test_files_of_two_patients_are_no_submission(carnet: Carnet, people: list[Patient], tmp_path: Path) -> None:
     for number, patient in enumerate(people[:2]):
         (tmp_path / f"{number}.xml").write_bytes(first(patient).data)
