@@ -95,6 +95,37 @@ def check(value: str) -> Identifier:
     raise InsError(f"'{value}' has {len(compact)} characters: an INS-C has 22 digits, an INS-NIR or INS-NIA has 15")
 
 
+def check_cx(text: str) -> Identifier:
+    """What an HL7 CX under one of the INS authorities is: kind as its authority says, value with its key. Raises `InsError`.
+
+    An INS-A has no key that is known here and is taken as it stands.
+    """
+    value, _, rest = text.partition("^^^&")
+    authority = rest.split("&", 1)[0]
+    name = AUTHORITIES.get(authority)
+    if name is None:
+        known = ", ".join(f"{oid} ({kind})" for oid, kind in AUTHORITIES.items())
+        raise InsError(f"'{authority}' is no assigning authority of an INS; they are {known}")
+    if authority == INS_A:
+        return Identifier(name, value)
+    found = check(value)
+    if (found.kind == "INS-C") != (authority == INS_C):
+        raise InsError(f"'{value}' is an {found.kind}, its assigning authority {authority} is that of {name}")
+    return Identifier(name, found.value)
+
+
+def problem_with_ins(cx: str) -> str | None:
+    """Why a CX under an INS authority cannot be one; None for a right one, and for every other authority."""
+    authority = cx.partition("^^^&")[2].split("&", 1)[0]
+    if authority not in AUTHORITIES:
+        return None
+    try:
+        check_cx(cx)
+    except InsError as error:
+        return str(error)
+    return None
+
+
 def _with_key(number: str, key: str, right: str, kind: str) -> str:
     if key != right:
         raise InsError(f"the key of {kind} {number} is {right}, not {key}")

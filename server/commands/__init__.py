@@ -10,6 +10,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("serve", "Serve a document registry and a document repository."),
     "demo": ("demo", "Start a server, submit, query and retrieve documents, and show each step."),
     "patient": ("patient", "Make patients known to the registry; list and show them."),
+    "ins": ("ins", "Compute and check the French national health identifier."),
     "submit": ("submit", "Submit documents to a repository (ITI-41)."),
     "query": ("query", "Ask a registry what it knows (ITI-18)."),
     "get": ("get", "Retrieve documents from a repository (ITI-43)."),
