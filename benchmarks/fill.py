@@ -53,7 +53,10 @@ def submissions(count: int) -> Iterator[Submission]:
     """One-document submissions of the sample set, all kinds in turn."""
     (patient,) = make_patients(1, 7)
     for number, document in enumerate(make_documents(patient, count, 7)):
-        described = replace(document.description, patientId=patient_cx(10**9), sourcePatientId=patient_cx(0), uniqueId=f"1.2.250.1.213.99.5.{number}")
+        unique_id = f"1.2.250.1.213.99.5.{number}"
+        described = replace(
+            document.description, patientId=patient_cx(10**9), sourcePatientId=patient_cx(0), uniqueId=unique_id
+        )
         submission = build_submission([described], source_id=SOURCE, unique_id=f"1.2.250.1.213.99.6.{number}")
         yield submission
 
@@ -86,7 +89,9 @@ def _completed(submission: Submission) -> Submission:
     """With what the repository adds: hash, size and its own id."""
     added = (Slot("hash", ("da39a3ee5e6b4b0d3255bfef95601890afd80709",)), Slot("size", ("20000",)))
     raws = [
-        replace(raw, slots=(*raw.slots, *added, Slot("repositoryUniqueId", (REPOSITORY,)))) if raw.element == "ExtrinsicObject" else raw
+        replace(raw, slots=(*raw.slots, *added, Slot("repositoryUniqueId", (REPOSITORY,))))
+        if raw.element == "ExtrinsicObject"
+        else raw
         for raw in (entity.raw for entity in submission.entities())
     ]
     return submission_of(raws)

@@ -81,14 +81,14 @@ class RecordingDatabase:
 # ------------------------------------------------------------------------------------------------------------ bare drivers
 
 
-def _open(url: str) -> Any:
+def _open(url: str, writes: bool = False) -> Any:
     """A driver connection with the pragmas and the way of binding that the store uses."""
     from storage.database import DatabaseOptions
 
     if url.startswith("sqlite"):
         from storage.sqlite import SqliteConnection
 
-        return SqliteConnection(sa.make_url(url).database or "", DatabaseOptions(busy_timeout=60)).raw.cursor()
+        return SqliteConnection(sa.make_url(url).database or "", DatabaseOptions(busy_timeout=60), writes=writes).raw.cursor()
     import psycopg
 
     plain = sa.make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
@@ -119,7 +119,7 @@ def sql_reads(url: str, work: Sequence[Sequence[Statement]], clients: int, secon
 def _write_all(arguments: tuple[str, Sequence[Sequence[Statement]], int]) -> tuple[float, float]:
     """Transactions of `batch` submissions each: begun and ended (monotonic seconds)."""
     url, work, batch = arguments
-    cursor = _open(url)
+    cursor = _open(url, writes=True)
     begin = "BEGIN IMMEDIATE" if url.startswith("sqlite") else "BEGIN"
     start = time.monotonic()
     for first in range(0, len(work), batch):

@@ -35,7 +35,7 @@ def compute(first: str, birth: str, nir: str, as_cx: bool) -> None:
 @click.argument("value")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(value: str, as_json: bool) -> None:
-    """Say what VALUE is: a number with its key, or a CX with its assigning authority. Exit status 1 with the reason when wrong."""
+    """Say what VALUE is: a number with its key, or a CX with its authority. Exit status 1 with the reason when wrong."""
     from metadata import ins
 
     try:
