@@ -85,17 +85,20 @@ class StoredQuery:
 
 
 def read_query(
-    query_id: str, slots: Sequence[Slot], transaction: Transaction, *, return_type: str = LEAF_CLASS
+    query_id: str, slots: Sequence[Slot], transaction: Transaction, *, return_type: str = LEAF_CLASS, extensions: bool = True
 ) -> StoredQuery:
     """The stored query of a request in `transaction`; raises Refused with every finding.
 
     `query_id` is AdhocQuery/@id, `return_type` ResponseOption/@returnType as sent. The schema's default for an absent
-    returnType is a value that IHE does not support, so its absence is refused like any other value.
+    returnType is a value that IHE does not support, so its absence is refused like any other value. Without `extensions` only
+    the queries of the Technical Framework are known.
     """
     findings = [] if return_type in (LEAF_CLASS, OBJECT_REF) else [_wrong_return_type(return_type)]
     definition = QUERY_BY_ID.get(query_id.strip())
     if definition is None or transaction not in definition.transactions:
-        raise Refused([*findings, _unknown_query(query_id, definition, transaction)])
+        raise Refused([*findings, _unknown_query(query_id, definition, transaction, extensions)])
+    if definition.extension and not extensions:
+        raise Refused([*findings, _extension(definition)])
     reading = _Reading(definition)
     for slot in slots:
         reading.take(slot)
@@ -250,13 +253,28 @@ def _wrong_return_type(return_type: str) -> Finding:
     )
 
 
-def _unknown_query(query_id: str, elsewhere: QueryDefinition | None, transaction: Transaction) -> Finding:
+def _extension(definition: QueryDefinition) -> Finding:
+    return Finding(
+        rule="SQ-EXTENSION",
+        code=ErrorCode.XDSUnknownStoredQuery,
+        message=f"{definition.name} is no query of the Technical Framework, and this registry does not offer the extension",
+        remedy="Use FindDocuments, or ask the operator for the setting domain.title_query.",
+        object="AdhocQuery",
+        attribute="id",
+        value=definition.id,
+        section="ITI TF-2: 3.18.4.1.3",
+    )
+
+
+def _unknown_query(
+    query_id: str, elsewhere: QueryDefinition | None, transaction: Transaction, extensions: bool
+) -> Finding:
     if elsewhere is not None:
         right = min(elsewhere.transactions, key=lambda t: t.code)
         message = f"{elsewhere.name} is not a query of {transaction.code}"
         remedy = f"Send it with {right.code}, action {right.action}."
     else:
-        names = ", ".join(sorted(q.name for q in QUERIES if transaction in q.transactions))
+        names = ", ".join(sorted(q.name for q in QUERIES if transaction in q.transactions and (extensions or not q.extension)))
         message = "no stored query has this id" if query_id else "the query has no id"
         remedy = f"AdhocQuery/@id is the UUID (urn:uuid:...) of one of {names}."
     return Finding(

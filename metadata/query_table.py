@@ -59,7 +59,7 @@ class QueryDefinition:
 
     Parameters that share `group` "one" are alternatives of which exactly one must be given; those of group "some" are
     such that at least one must be given (multi-patient queries). `single_patient`: a LeafClass answer may hold one
-    patient only (XDSResultNotSinglePatient).
+    patient only (XDSResultNotSinglePatient). `extension`: not of the Technical Framework, known only where it is switched on.
     """
 
     name: str
@@ -69,6 +69,7 @@ class QueryDefinition:
     transactions: frozenset[Transaction]
     parameters: tuple[Parameter, ...]
     single_patient: bool = False
+    extension: bool = False
     by_name: dict[str, Parameter] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -324,7 +325,7 @@ FIND_DOCUMENTS_BY_REFERENCE_ID = _registry_query(
     _DE_REFERENCES,
     *_DE_FILTERS,
 )
-#: Not IHE's: an extension in use in Germany, by part of the title.
+#: EXTENSION, not IHE's: a query in use in Germany, by a pattern of the title (docs/integration-statement.md).
 FIND_DOCUMENTS_BY_TITLE = QueryDefinition(
     "FindDocumentsByTitle",
     "urn:uuid:ab474085-82b5-402d-8115-3f37cb1e2405",
@@ -332,6 +333,7 @@ FIND_DOCUMENTS_BY_TITLE = QueryDefinition(
     Returned.DOCUMENT_ENTRIES,
     _ANY_QUERY,
     (_DE_PATIENT, _many("XDSDocumentEntryTitle", _T.LIKE, required=True), *_DE_FILTERS),
+    extension=True,
 )
 FIND_DOCUMENTS_FOR_MULTIPLE_PATIENTS = _multi_patient_query(
     "ITI TF-2: 3.51.4.1.2.1",

@@ -38,11 +38,12 @@ class QueryOptions:
 
     `unknown_patient_is_error`: a patient id that nobody has announced is answered XDSUnknownPatientId instead of an empty
     list; ITI TF-2: 3.18.4.1.3 leaves the choice to the affinity domain. `explain_base` + rule id is the address of the page
-    that explains a rule, when there is one.
+    that explains a rule, when there is one. `extensions`: queries that are not of the Technical Framework are answered as well.
     """
 
     unknown_patient_is_error: bool = False
     explain_base: str = ""
+    extensions: bool = True
 
 
 class RegistryStoredQuery:
@@ -66,7 +67,10 @@ class RegistryStoredQuery:
         AdhocQuery/@home is accepted and not looked at: this registry is one community (ITI TF-2: 3.18.4.1.3).
         """
         request = parse_adhoc_query(call.body)
-        query = read_query(request.id, request.slots, call.transaction, return_type=request.returnType)
+        extensions = self._options.extensions
+        query = read_query(
+            request.id, request.slots, call.transaction, return_type=request.returnType, extensions=extensions
+        )
         visibility = self._visibility_of(call) if self._visibility_of else None
         found = self._search.find(query, leaf=request.returnType == LEAF_CLASS, visibility=visibility)
         if self._options.unknown_patient_is_error and not len(found):

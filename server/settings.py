@@ -126,6 +126,14 @@ class Domain:
         "tolerant", "tolerant: what real clients send is accepted with a note; strict: every departure is refused",
         choices=("tolerant", "strict"),
     )  # fmt: skip
+    multi_patient: bool = setting(True, "answer queries over several patients, ITI-51, at /xds/iti51 and nowhere else")
+    title_query: bool = setting(
+        True, "answer FindDocumentsByTitle, an extension that is not IHE's; never with `wire` = strict"
+    )
+    iti61_response: str = setting(
+        "entry", "wsa:Action of ITI-61 responses: entry ...RegisterOnDemandDocumentEntryResponse, document "
+        "...RegisterOnDemandDocumentResponse; the standard has both", choices=("entry", "document"),
+    )  # fmt: skip
     wire_rows: str = setting(
         "", "single rows of docs/wire.md treated otherwise than `wire` says: `WIRE-017=accept|note|refuse`, separated by commas"
     )

@@ -18,6 +18,8 @@ from server.version import version
 TRANSACTIONS: tuple[tuple[Actor, Transaction, str], ...] = (
     (Actor.REGISTRY, Transaction.ITI_42, "responder"),
     (Actor.REGISTRY, Transaction.ITI_18, "responder"),
+    (Actor.REGISTRY, Transaction.ITI_51, "responder, with `domain.multi_patient`"),
+    (Actor.REGISTRY, Transaction.ITI_61, "responder"),
     (Actor.REPOSITORY, Transaction.ITI_41, "responder"),
     (Actor.REPOSITORY, Transaction.ITI_42, "initiator, where the registry is elsewhere"),
     (Actor.REPOSITORY, Transaction.ITI_43, "responder"),
@@ -27,9 +29,14 @@ TITLES = {
     Transaction.ITI_41: "Provide and Register Document Set-b",
     Transaction.ITI_42: "Register Document Set-b",
     Transaction.ITI_43: "Retrieve Document Set",
+    Transaction.ITI_51: "Multi-Patient Stored Query",
+    Transaction.ITI_61: "Register On-Demand Document Entry",
 }
 #: Options of ITI TF-1: Table 10.2-1 by actor, with what stands for each.
-OPTIONS = ((Actor.REGISTRY, "Reference ID", "referenceIdList is stored; FindDocumentsByReferenceId is answered"),)
+OPTIONS = (
+    (Actor.REGISTRY, "Reference ID", "referenceIdList is stored; FindDocumentsByReferenceId is answered"),
+    (Actor.REGISTRY, "On-Demand Documents", "ITI-61, $XDSDocumentEntryType, IsSnapshotOf"),
+)
 _E = ErrorCode
 _SUBMISSION = (
     _E.UnresolvedReferenceException,
@@ -45,6 +52,8 @@ _SUBMISSION = (
     _E.XDSRegistryOutOfResources,
     _E.XDSUnknownPatientId,
 )
+#: What only a document with a hash can be answered.
+_BY_CONTENT = (_E.XDSNonIdenticalHash, _E.XDSNonIdenticalSize)
 #: The error codes with which each transaction may be answered (ITI TF-3: Table 4.2.4.1-2). An ITI-41 relays the registry's.
 CODES: dict[Transaction, tuple[ErrorCode, ...]] = {
     Transaction.ITI_42: _SUBMISSION,
@@ -70,6 +79,16 @@ CODES: dict[Transaction, tuple[ErrorCode, ...]] = {
         _E.XDSUnknownPatientId,
         _E.XDSUnknownStoredQuery,
     ),
+    Transaction.ITI_51: (
+        _E.XDSRegistryBusy,
+        _E.XDSRegistryError,
+        _E.XDSRegistryOutOfResources,
+        _E.XDSStoredQueryMissingParam,
+        _E.XDSStoredQueryParamNumber,
+        _E.XDSTooManyResults,
+        _E.XDSUnknownStoredQuery,
+    ),
+    Transaction.ITI_61: tuple(c for c in _SUBMISSION if c not in _BY_CONTENT),
     Transaction.ITI_43: (
         _E.XDSDocumentUniqueIdError,
         _E.XDSRepositoryBusy,
@@ -88,18 +107,20 @@ _INTRODUCTION = """# IHE Integration Statement
 This page is made from the tables of the program: `python -m server.statement > docs/integration-statement.md`. It states what
 this version serves, and nothing that is planned.
 """
-_PATHS = f"""Both actors also have one path each for all of their transactions: `/xds/registry` and `/xds/repository`. The WSDL is
-served at `?wsdl` of every path (target namespace `{XDS}`). ITI-41 and ITI-43 are answered in the form of the
-request, MTOM/XOP or plain SOAP; ITI-18 and ITI-42 are plain SOAP."""
+_PATHS = f"""Both actors also have one path each for all of their transactions but ITI-51: `/xds/registry` and
+`/xds/repository`. The WSDL is served at `?wsdl` of every path (target namespace `{XDS}`). ITI-41 and ITI-43 are
+answered in the form of the request, MTOM/XOP or plain SOAP; the others are plain SOAP."""
 _PARAMETERS = """**Bold** parameters are required; of those in *italics* exactly one is given; `+` marks a parameter that takes
 several values. The return types are LeafClass and ObjectRef."""
+_EXTENSION = """Queries marked as an extension are not IHE's. They are answered unless `domain.title_query` is false or
+`domain.wire` is `strict`; then their ids are unknown here."""
 _PAGES = """The rules behind them are listed in [rules.md](rules.md), the settings in [settings.md](settings.md), what is accepted
 on the wire beyond the standard in [wire.md](wire.md)."""
 _LIMITS = """## What is not claimed
 
-The groupings with a CT Time Client and with an ATNA Secure Node, the patient identity feeds (ITI-8, ITI-44), On-Demand
-Documents (ITI-61), Metadata Update (ITI-57), Remove Metadata (ITI-62) and Documents (ITI-86), Multi-Patient Queries (ITI-51) and
-Asynchronous Web Services Exchange are not claimed by this version. Patients are made known by the command
+The groupings with a CT Time Client and with an ATNA Secure Node, the patient identity feeds (ITI-8, ITI-44), Metadata Update
+(ITI-57), Remove Metadata (ITI-62) and Documents (ITI-86) and Asynchronous Web Services Exchange are not claimed by this
+version. Patients are made known by the command
 `carnet patient add`, or by their first submission where the setting `patients` is `open`.
 """
 
@@ -116,8 +137,10 @@ def integration_statement() -> str:
     )
     parts += [_PATHS, ""]
     parts += _table("Options", ("Actor", "Option", "What it means here"), ((a.value, name, text) for a, name, text in OPTIONS))
-    parts += _table("Stored queries (ITI-18)", ("Query", "Id", "Answers with", "Parameters", "Source"), map(_query, _queries()))
-    parts += [_PARAMETERS, ""]
+    head = ("Query", "Id", "Answers with", "Parameters", "Source")
+    parts += _table("Stored queries (ITI-18)", head, map(_query, _queries(Transaction.ITI_18)))
+    parts += [_PARAMETERS, "", _EXTENSION, ""]
+    parts += _table("Multi-patient queries (ITI-51)", head, map(_query, _queries(Transaction.ITI_51)))
     parts += _table("Associations", ("Type", "URN"), ((t.urn.rpartition(":")[2], f"`{t.urn}`") for t in _RELATIONSHIPS))
     parts += _table(
         "Error codes",
@@ -128,8 +151,8 @@ def integration_statement() -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _queries() -> list[QueryDefinition]:
-    return [q for q in QUERIES if Transaction.ITI_18 in q.transactions]
+def _queries(transaction: Transaction) -> list[QueryDefinition]:
+    return [q for q in QUERIES if transaction in q.transactions]
 
 
 def _query(query: QueryDefinition) -> tuple[str, ...]:
@@ -137,7 +160,8 @@ def _query(query: QueryDefinition) -> tuple[str, ...]:
     for parameter in query.parameters:
         text = f"`{parameter.name}`" + ("+" if parameter.many else "")
         shown.append(f"**{text}**" if parameter.required else f"*{text}*" if parameter.group else text)
-    return query.name, f"`{query.id}`", query.returns.value, " ".join(shown), query.section
+    name = f"{query.name} (extension)" if query.extension else query.name
+    return name, f"`{query.id}`", query.returns.value, " ".join(shown), query.section
 
 
 def _table(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:

@@ -22,8 +22,9 @@ from metadata.rules.table import Policy
 from metadata.vocabulary import Transaction
 from registry.codes import CodeBook
 from registry.documents import RegisteredDocuments
-from registry.iti18 import RegistryStoredQuery
+from registry.iti18 import QueryOptions, RegistryStoredQuery
 from registry.iti42 import RegisterDocumentSet, RegisterOptions
+from registry.iti61 import RegisterOnDemandDocumentEntry, ResponseAction
 from registry.search import Search, SearchOptions
 from repository.collector import collect
 from repository.content import Alarms, FileStore, StoreOptions
@@ -144,10 +145,18 @@ def handlers(kit: Kit) -> dict[Transaction, Handler]:
 def registry_handlers(kit: Kit, codes: CodeBook) -> dict[Transaction, Handler]:
     """The Document Registry."""
     search = Search(kit.database, codes, search_options(kit.settings))
-    return {
-        Transaction.ITI_42: _registering(kit, codes),
-        Transaction.ITI_18: RegistryStoredQuery(kit.database, search),
+    queries = RegistryStoredQuery(kit.database, search, query_options(kit.settings))
+    registering = _registering(kit, codes)
+    served: dict[Transaction, Handler] = {
+        Transaction.ITI_42: registering,
+        Transaction.ITI_18: queries,
+        Transaction.ITI_61: RegisterOnDemandDocumentEntry(
+            registering, ResponseAction[kit.settings.domain.iti61_response.upper()]
+        ),
     }
+    if kit.settings.domain.multi_patient:
+        served[Transaction.ITI_51] = queries
+    return served
 
 
 def repository_handlers(kit: Kit, codes: CodeBook) -> dict[Transaction, Handler]:
@@ -230,6 +239,11 @@ def store_options(settings: Settings) -> StoreOptions:
 def search_options(settings: Settings) -> SearchOptions:
     """The stored queries'."""
     return SearchOptions(leaf_class=settings.limits.query_results, object_ref=settings.limits.query_references)
+
+
+def query_options(settings: Settings) -> QueryOptions:
+    """How stored queries are answered."""
+    return QueryOptions(extensions=settings.domain.title_query and settings.domain.wire != "strict")
 
 
 def register_options(settings: Settings) -> RegisterOptions:

@@ -201,10 +201,10 @@ class Runner:
             "$patient_id$": scope.patient,
             "$Patient_ID$": scope.patient,
             "$patientid1$": scope.patient,
-            "$patient_id1$": scope.patient,
+            "$patient_id1$": self._session("15819"),
             "$altpatientid$": scope.other_patient,
             "$patientid2$": scope.other_patient,
-            "$patient_id2$": scope.other_patient,
+            "$patient_id2$": self._session("15820"),
         }
         if self._target.repository_id:
             values |= dict.fromkeys(("$repuid$", "$repositoryuid$", "$repositoryUniqueId$"), self._target.repository_id)
@@ -216,8 +216,12 @@ class Runner:
     def _value(self, test: Test, link: Link) -> str:
         if link.test and link.test not in self._tests and link.name == "$patientid$":
             # The kit's own set-up tests, which announce a patient; they are no part of the folder.
-            return self._memory.session_patient(link.test, self._patients.new)
+            return self._session(link.test)
         return self._memory.value(test.name, link)
+
+    def _session(self, test: str) -> str:
+        """The patient that this set-up test announces: 15819 and 15820 those of the multi-patient data (12361)."""
+        return self._memory.session_patient(test, self._patients.new)
 
     # ------------------------------------------------------------------------------------------------------- sending
 
@@ -257,6 +261,8 @@ class Runner:
 
     def _dispatch(self, step: Step, prepared: message.Prepared, folder: Path) -> Answer:
         client, body = self._target.client, prepared.serialised()
+        if step.kind == "MPQ":
+            return client.soap("ITI-51", body, client.multi_patient)
         if step.kind in _REGISTRY:
             return client.soap(_REGISTRY[step.kind], body)
         if step.kind == "Retrieve":

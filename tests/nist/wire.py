@@ -296,6 +296,12 @@ class Client:
     registry: str
     repository: str
 
+    @property
+    def multi_patient(self) -> str:
+        """Address of ITI-51: a server of ours has it apart from the registry's others."""
+        head, _, tail = self.registry.rpartition("/")
+        return f"{head}/iti51" if tail == "registry" else self.registry
+
     def soap(self, transaction: str, body: bytes, url: str = "") -> Answer:
         target = url or self.registry
         return post(target, *soap_request(ACTIONS[transaction], body, target))

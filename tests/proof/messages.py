@@ -91,6 +91,7 @@ class Entry:
     id: str = field(default_factory=new_uuid)
     uid: str = field(default_factory=new_oid)
     mime_type: str = "text/plain"
+    object_type: str = STABLE
     title: str = ""
     class_code: str = "CLASS^^1.2.3"
     type_code: str = "TYPE^^1.2.3"
@@ -129,7 +130,7 @@ class Entry:
         codes += "".join(code(i, EVENT, value) for value in self.events)
         authors = "".join(author(i, ENTRY_AUTHOR, person) for person in self.authors)
         return (
-            f'<rim:ExtrinsicObject id="{i}" objectType="{STABLE}" mimeType="{self.mime_type}">{slots}{self.extra}'
+            f'<rim:ExtrinsicObject id="{i}" objectType="{self.object_type}" mimeType="{self.mime_type}">{slots}{self.extra}'
             f"{text('Name', self.title)}{authors}{codes}"
             f"{identifier(i, ENTRY_PATIENT, self.patient, 'XDSDocumentEntry.patientId')}"
             f"{identifier(i, ENTRY_UID, self.uid, 'XDSDocumentEntry.uniqueId')}</rim:ExtrinsicObject>"
@@ -236,6 +237,10 @@ QUERIES = {
     "GetFoldersForDocument": "10cae35a-c7f9-4cf5-b61e-fc3278ffb578",
     "GetRelatedDocuments": "d90e5407-b356-4d91-a89f-873917b4b0e6",
     "FindDocumentsByReferenceId": "12941a89-e02e-4be5-967c-ce4bfc8fe492",
+    "FindDocumentsForMultiplePatients": "3d1bdb10-39a2-11de-89c2-2f44d94eaa9f",
+    "FindFoldersForMultiplePatients": "50d3f5ac-39a2-11de-a1ca-b366239e58df",
+    "FindDocumentsByReferenceIdForMultiplePatients": "1191642d-86c4-42d8-b784-f95445f9f0d5",
+    "FindDocumentsByTitle": "ab474085-82b5-402d-8115-3f37cb1e2405",  # an extension, not IHE's
 }
 
 

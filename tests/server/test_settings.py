@@ -97,10 +97,10 @@ OTHER: dict[str, Any] = {
     "domain.wire_rows": "WIRE-058=accept",
     "store.database": "sqlite:////other/store.sqlite",
 }
-#: Read where the thing itself is made; each has a test of its own in test_serve.py, test_two_servers.py or here.
+#: Read where the thing itself is made; each has a test of its own in test_serve.py, test_two_servers.py, in tests/proof or here.
 ELSEWHERE = {
     "server.host", "server.port", "server.metrics", "server.workers", "store.data", "store.collect_hours", "role.role",
-    "role.registry_url", "role.registry_seconds",
+    "role.registry_url", "role.registry_seconds", "domain.multi_patient", "domain.iti61_response",
 }  # fmt: skip
 
 
@@ -126,6 +126,7 @@ def governed(settings: Settings) -> list[object]:
         wiring.wire_of(settings),
         wiring.store_options(settings),
         wiring.search_options(settings),
+        wiring.query_options(settings),
         wiring.register_options(settings),
         wiring.repository_options(settings, named),
         settings.base_url(),
