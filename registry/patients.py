@@ -56,8 +56,8 @@ class Patient:
 
     @property
     def accepts(self) -> bool:
-        """Whether submissions may name this identifier."""
-        return self.state in (PatientState.ACTIVE, PatientState.ALIAS)
+        """Whether submissions may name this identifier: it was not merged away, and the record of the person is open."""
+        return self.state in (PatientState.ACTIVE, PatientState.ALIAS) and self.cluster_state is PatientState.ACTIVE
 
 
 @dataclass(frozen=True, slots=True)

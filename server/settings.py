@@ -119,6 +119,16 @@ class Domain:
         "known: submissions for patients that were never announced are refused; open: accepted",
         choices=("known", "open"),
     )
+    ins: str = setting(
+        "check",
+        "check: an identifier under an INS authority (1.2.250.1.213.1.4...) is made known only with the right form and key; "
+        "accept: whatever it is",
+        choices=("check", "accept"),
+    )
+    authorities: str = setting(
+        "", "assigning authorities of the domain as `NAMESPACE&OID` or `OID`, separated by commas; identity feeds ignore the ids "
+        "of others; empty: every authority is accepted",
+    )  # fmt: skip
     rules: str = setting(
         "", "single rules judged otherwise than by default, as `RULE=refuse|warn|off`, separated by commas"
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from lxml import etree
 
+from metadata.datatypes import is_oid
 from metadata.model import Submission
 from metadata.rules import table as rules
 from metadata.rules.rule import Finding
@@ -25,6 +26,7 @@ from registry.documents import RegisteredDocuments
 from registry.iti18 import QueryOptions, RegistryStoredQuery
 from registry.iti42 import RegisterDocumentSet, RegisterOptions
 from registry.iti61 import RegisterOnDemandDocumentEntry, ResponseAction
+from registry.patient_identity import Authorities
 from registry.search import Search, SearchOptions
 from repository.collector import collect
 from repository.content import Alarms, FileStore, StoreOptions
@@ -260,6 +262,21 @@ def repository_options(settings: Settings, unique_id: str) -> RepositoryOptions:
         retrieve_documents=settings.limits.retrieve_documents,
         policies=policies(settings),
     )
+
+
+def authorities(settings: Settings) -> Authorities:
+    """The assigning authorities of the domain. Raises SettingError for what is no OID."""
+    by_namespace: dict[str, str] = {}
+    accepted: set[str] = set()
+    for item in filter(None, (piece.strip() for piece in settings.domain.authorities.split(","))):
+        namespace, _, oid = item.removesuffix("&ISO").rpartition("&")
+        if not is_oid(oid):
+            place = settings.origins.get("domain.authorities")
+            raise SettingError(f"{place}: domain.authorities: {item!r} is not accepted; accepted: OID or NAMESPACE&OID")
+        accepted.add(oid)
+        if namespace:
+            by_namespace[namespace] = oid
+    return Authorities(frozenset(accepted), by_namespace, settings.domain.ins == "check")
 
 
 def limits_of(settings: Settings) -> Limits:

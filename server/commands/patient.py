@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,10 +14,13 @@ from server.commands.table import print_table
 from server.settings import Settings
 from storage.database import Database
 
+if TYPE_CHECKING:
+    from registry.patient_identity import IdentityFeed
+
 
 @click.group("patient")
 def command() -> None:
-    """Make patients known to the registry; list and show them."""
+    """Make patients known to the registry, join and merge their identifiers; list and show them."""
 
 
 @command.command("add")
@@ -27,15 +30,44 @@ def command() -> None:
 def add(identifiers: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Make each CX known, for example '4711^^^&1.2.3.4.5&ISO'. One that is known already is left as it is."""
     wanted = [canonical(text) for text in identifiers]
+    settings = settings_of(given)
+    _refuse_wrong_ins(wanted, settings)
     from registry import patients
 
-    with database_of(settings_of(given)) as database:
+    with database_of(settings) as database:
         added = [{"patient": cx, "added": patients.add(database, cx)} for cx in wanted]
     if as_json:
         click.echo(json.dumps(added, indent=2))
         return
     for one in added:
         click.echo(f"{one['patient']}  {'added' if one['added'] else 'known already'}")
+
+
+@command.command("alias")
+@click.argument("identifiers", metavar="CX CX...", nargs=-1, required=True)
+@takes_settings("data", "database")
+def alias(identifiers: tuple[str, ...], **given: Any) -> None:
+    """Make identifiers of one person one patient, for every query and every check. The first stands for the person in answers."""
+    wanted = [canonical(text) for text in identifiers]
+    if len(set(wanted)) < 2:
+        raise UsageError("name at least two different identifiers of the person")
+    settings = settings_of(given)
+    with _feed_of(settings) as feed:
+        changed = feed.join(wanted)
+    click.echo(f"{wanted[0]}  {'also' if changed else 'known already'}: {', '.join(wanted[1:])}")
+
+
+@command.command("merge")
+@click.argument("subsumed", metavar="OLD_CX")
+@click.argument("surviving", metavar="NEW_CX")
+@takes_settings("data", "database")
+def merge(subsumed: str, surviving: str, **given: Any) -> None:
+    """Merge the patient OLD_CX into NEW_CX, as A40 does. There is no way back."""
+    old, new = canonical(subsumed), canonical(surviving)
+    settings = settings_of(given)
+    with _feed_of(settings) as feed:
+        feed.merge(old, new)
+    click.echo(f"{old} was merged into {new}")
 
 
 @command.command("list")
@@ -105,6 +137,29 @@ def canonical(text: str) -> str:
             "(ITI TF-3: 4.2.3.1.7)"
         )
     return cx
+
+
+def _refuse_wrong_ins(cxs: list[str], settings: Settings) -> None:
+    from metadata.ins import problem_with_ins
+
+    wrong = [f"{cx}: {problem}" for cx in cxs if (problem := problem_with_ins(cx))] if settings.domain.ins == "check" else []
+    if wrong:
+        hint = "nothing was added; the setting domain.ins = accept takes any value under an INS authority"
+        raise UsageError("\n".join([*wrong, hint]))
+
+
+@contextmanager
+def _feed_of(settings: Settings) -> Iterator[IdentityFeed]:
+    """The store's identities. A refusal ends the command with every reason."""
+    from metadata.rules.rule import Refused
+    from registry.patient_identity import IdentityFeed
+    from server.wiring import authorities
+
+    with database_of(settings) as database:
+        try:
+            yield IdentityFeed(database, authorities(settings))
+        except Refused as refused:
+            raise click.ClickException("\n".join(finding.text() for finding in refused.findings)) from None
 
 
 @contextmanager

@@ -43,6 +43,7 @@ def serve(settings: Settings) -> None:
     try:
         wiring.wire_of(settings)
         wiring.policies(settings)
+        wiring.authorities(settings)
     except SettingError as error:
         raise UsageError(str(error)) from None
     gc.freeze()  # what is loaded stays shared between the processes

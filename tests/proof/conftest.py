@@ -22,7 +22,7 @@ _numbers = itertools.count(1)
 
 def unknown_patient() -> str:
     """A patient id that nobody has announced."""
-    return f"{_STEM}-{next(_numbers)}^^^&1.2.250.1.213.1.4.8&ISO"
+    return f"{_STEM}-{next(_numbers)}^^^&1.2.250.1.999.1.4.8&ISO"
 
 
 @dataclass

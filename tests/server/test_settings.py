@@ -93,6 +93,7 @@ def test_the_page_is_that_of_the_table() -> None:
 
 #: Where a value of the table's own kind is not enough to tell.
 OTHER: dict[str, Any] = {
+    "domain.authorities": "CARNET&1.2.3",
     "domain.rules": "DE-416=warn",
     "domain.wire_rows": "WIRE-058=accept",
     "store.database": "sqlite:////other/store.sqlite",
@@ -123,6 +124,7 @@ def governed(settings: Settings) -> list[object]:
     return [
         options_of(settings),
         wiring.limits_of(settings),
+        wiring.authorities(settings),
         wiring.wire_of(settings),
         wiring.store_options(settings),
         wiring.search_options(settings),
