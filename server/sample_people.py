@@ -10,13 +10,12 @@ import random
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from metadata.french import PS_OID, STRUCTURE_OID
 from metadata.ins import INS_C, INS_NIR_TEST, compute_ins_c, cx, nir_key
 
 #: Root of the OIDs that the sample set gives to its own objects (an arc under 2.25, free for everybody).
 ROOT = "2.25.298614307"
 IPP_OID = f"{ROOT}.1"
-PS_OID = "1.2.250.1.71.4.2.1"
-STRUCTURE_OID = "1.2.250.1.71.4.2.2"
 
 FAMILY_NAMES = (
     "MARTIN BERNARD THOMAS PETIT ROBERT RICHARD DURAND DUBOIS MOREAU LAURENT SIMON MICHEL LEFEBVRE LEROY ROUX DAVID "

@@ -11,12 +11,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from metadata.attributes import OF_KIND, Attribute, Carrier, Optionality, Sender
-from metadata.datatypes import TYPES
+from metadata.datatypes import TYPES, DataType, problem_with_cx
 from metadata.model import DocumentEntry, Folder, SubmissionSet
 from metadata.rules.declare import Family
 from metadata.rules.limited import is_accepted
 from metadata.rules.rule import Context, Fault, Rule
 from metadata.vocabulary import ObjectKind, Transaction
+
+#: Put into `Context.options` by a domain whose patient ids carry their type: component 5 of CX, which IHE leaves empty.
+TYPED_PATIENT_ID = "typedPatientId"
+#: Put into `Context.options` by a domain where the title of a DocumentEntry may have 128 characters (CI-SIS), not 127 (IHE).
+LONG_TITLE = "longTitle"
+_PLAIN: frozenset[str] = frozenset()
+_VARYING = frozenset({TYPED_PATIENT_ID, LONG_TITLE})
+_VARIANTS = (_PLAIN, frozenset({TYPED_PATIENT_ID}), frozenset({LONG_TITLE}), _VARYING)
 
 #: Whose column of Table 4.3.1-3 a transaction follows.
 SENDERS = {
@@ -71,7 +79,7 @@ class AttributeRules:
 
     def __init__(self, kind: ObjectKind, of: type) -> None:
         self.family = Family(of)
-        self._plans = {transaction: _Plan() for transaction in SENDERS}
+        self._plans = {(options, transaction): _Plan() for options in _VARIANTS for transaction in SENDERS}
         for attribute in OF_KIND[kind]:
             if attribute.name not in _ELSEWHERE:
                 self._declare(attribute)
@@ -88,8 +96,8 @@ class AttributeRules:
         forbidden = self._presence(attribute, Optionality.FORBIDDEN)
         once = self._once(attribute) if attribute.most == 1 and attribute.carrier in _REPEATABLE else None
         form, problem = self._form(attribute)
-        for transaction, plan in self._plans.items():
-            column = _Column(attribute, required, forbidden, once, form, problem)
+        for (options, transaction), plan in self._plans.items():
+            column = _Column(attribute, required, forbidden, once, form, _under(options, attribute, problem))
             if required and transaction not in required.transactions:
                 column.required = None
             if forbidden and transaction not in forbidden.transactions:
@@ -153,7 +161,7 @@ class AttributeRules:
 
     def walk(self, context: Context, entity: DocumentEntry | SubmissionSet | Folder) -> Faults:
         """Every row about the attributes of one object."""
-        plan = self._plans[context.transaction]
+        plan = self._plans[context.options & _VARYING if context.options else _PLAIN, context.transaction]
         raw = entity.raw
         seen: set[str] = set()
         for slot in raw.slots:
@@ -215,6 +223,19 @@ def _missing(plan: _Plan, context: Context, entity: DocumentEntry | SubmissionSe
         row = plan.required[name].required
         if row:
             yield row, Fault(f"{name} is missing", name, line=entity.raw.line)
+
+
+def _under(options: frozenset[str], attribute: Attribute, problem: Problem | None) -> Problem | None:
+    """How the form of an attribute is judged where a domain has these options."""
+    if attribute.type is DataType.CX and TYPED_PATIENT_ID in options:
+        return _typed_cx
+    if attribute.name == "title" and attribute.kind is ObjectKind.DOCUMENT_ENTRY and LONG_TITLE in options:
+        return _at_most(_TITLE_LENGTH[attribute.kind] + 1)
+    return problem
+
+
+def _typed_cx(text: str) -> str | None:
+    return problem_with_cx(text, type_code=True)
 
 
 def _at_most(length: int) -> Problem:

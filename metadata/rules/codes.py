@@ -5,14 +5,14 @@ Only code and scheme count; display names are never compared. Where `Context.cod
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from metadata.attributes import BY_NAME
-from metadata.model import Association, Code, DocumentEntry, Folder, SubmissionSet
+from metadata.model import Association, Code, DocumentEntry, Folder, Submission, SubmissionSet
 from metadata.rules.declare import rule
 from metadata.rules.rule import Context, Fault, Rule
-from metadata.vocabulary import ObjectKind
+from metadata.vocabulary import ObjectKind, Severity
 
 _CODED: tuple[tuple[str, ObjectKind, type, str], ...] = (
     ("CODE-001", ObjectKind.DOCUMENT_ENTRY, DocumentEntry, "classCode"),
@@ -65,4 +65,34 @@ def mime_type_listed(context: Context, entry: DocumentEntry) -> Iterator[Fault]:
         yield Fault(message, "mimeType", sent, _nearest(context, "mimeType", sent, ""), line=entry.raw.line)
 
 
-RULES = (*(_code_rule(*row) for row in _CODED), mime_type_listed)
+@rule("CODE-012", "ITI TF-2: 3.42.4.1.3.3.3", Submission, severity=Severity.WARNING)
+def code_known(context: Context, submission: Submission) -> Iterator[Fault]:
+    """Where the affinity domain's list of a code system is not complete, a code is among those that it holds."""
+    codes = context.codes
+    if not codes:
+        return
+    for _, kind, _, attribute in _CODED:
+        for entity in _OF_KIND[kind](submission):
+            sent = getattr(entity, attribute)
+            for code in sent if isinstance(sent, tuple) else (sent,) if sent else ():
+                if code.code and code.scheme and not codes.knows(attribute, code.code, code.scheme):
+                    yield _unknown(context, attribute, f"{code.code}^^{code.scheme}", (code.code, code.scheme), entity)
+    for entry in submission.documentEntries:
+        if entry.mimeType and not codes.knows("mimeType", entry.mimeType, ""):
+            yield _unknown(context, "mimeType", entry.mimeType, (entry.mimeType, ""), entry)
+
+
+_OF_KIND: dict[ObjectKind, Callable[[Submission], Iterable[Any]]] = {
+    ObjectKind.DOCUMENT_ENTRY: lambda submission: submission.documentEntries,
+    ObjectKind.SUBMISSION_SET: lambda submission: submission.submissionSets,
+    ObjectKind.FOLDER: lambda submission: submission.folders,
+    ObjectKind.ASSOCIATION: lambda submission: submission.associations,
+}
+
+
+def _unknown(context: Context, attribute: str, shown: str, code: tuple[str, str], entity: Any) -> Fault:
+    message = f"the affinity domain's list for {attribute} is not complete, and the code is not among those that it holds"
+    return Fault(message, attribute, shown, _nearest(context, attribute, *code), entity.entryUUID, entity.raw.line)
+
+
+RULES = (*(_code_rule(*row) for row in _CODED), mime_type_listed, code_known)

@@ -20,6 +20,8 @@ table's; an affinity domain may refuse, warn of, or switch off single rules by t
 
 - *Judged by*: `message` rules need the submission alone, `registry` rules ask what is registered (inside the write
   transaction), `documents` rules compare entries with what arrived (the repository), `advice` is given on request only.
+  `CODE` and `DOM` rules judge only where the [affinity domain](affinity-domain.md) has lists, `FR` rules only where it has the
+  option `ci-sis` (the domain `dmp-fr`).
 - Codes: where the two actors spell a code differently, the registry's stands first.
 """
 
@@ -47,9 +49,11 @@ GROUPS = {
     "AS": "Association",
     "PAT": "Patient",
     "CODE": "Codes of the affinity domain",
+    "DOM": "Limits and authorities of the affinity domain",
     "REG": "Against what is registered",
     "REP": "Documents received",
     "ADV": "Advice",
+    "FR": "French rules (CI-SIS)",
 }
 
 

@@ -127,9 +127,21 @@ class Facts(Protocol):
 
 
 class CodeSets(Protocol):
-    """The affinity domain's lists, as a rule may ask for them (ITI TF-2: 3.42.4.1.3.3.3)."""
+    """The affinity domain's lists, as a rule may ask for them (ITI TF-2: 3.42.4.1.3.3.3). What it does not list it allows."""
 
     def allows(self, attribute: str, code: str, scheme: str) -> bool: ...
+
+    def knows(self, attribute: str, code: str, scheme: str) -> bool:
+        """False for a code that is allowed only because the domain's list of that scheme is not complete, or is superseded."""
+
+    def class_of(self, code: str, scheme: str) -> tuple[str, str] | None:
+        """The class (code, scheme) that goes with a type of document; None where the domain does not say."""
+
+    def authorities(self, role: str) -> Mapping[str, str]:
+        """The assigning authorities (OID to HL7 type of the id) of `patient`, `professional` or `structure`; empty: any."""
+
+    def limit(self, name: str) -> int | None:
+        """`documentSize` in bytes, `documents` of one submission; None: no limit of the domain's."""
 
     def nearest(self, attribute: str, code: str, scheme: str) -> Sequence[str]:
         """At most three `code^display^scheme` that resemble the refused one, for the remedy."""
@@ -137,10 +149,14 @@ class CodeSets(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReceivedDocument:
-    """One xds:Document as it arrived: octets counted, SHA-1 in lower-case hex."""
+    """One xds:Document as it arrived: octets counted, SHA-1 in lower-case hex.
+
+    `content` is given where a rule reads documents and this one is held in memory (`metadata/rules/french_cda.py`).
+    """
 
     size: int
     sha1: str
+    content: bytes | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

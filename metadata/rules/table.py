@@ -20,7 +20,10 @@ from metadata.rules import (
     carriers,
     codes,
     document_entry,
+    domain,
     folder,
+    french,
+    french_cda,
     lifecycle,
     limited,
     patient,
@@ -45,9 +48,12 @@ RULES: tuple[Rule, ...] = (
     *association.RULES,
     *patient.RULES,
     *codes.RULES,
+    *domain.RULES,
     *lifecycle.RULES,
     *repository.RULES,
     *advice.RULES,
+    *french.RULES,
+    *french_cda.RULES,
 )
 FAMILIES: tuple[Family, ...] = (
     *carriers.FAMILIES,
@@ -58,6 +64,8 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 _BY_ID = {r.id: r for r in RULES}
+#: Options by which a domain switches whole sets of rules on: the rules carry the option as their tag.
+SWITCHES = frozenset({french.CI_SIS})
 _SUBJECTS = (Submission, SubmissionSet, DocumentEntry, Folder, Association)
 
 
@@ -151,14 +159,15 @@ def _needs(row: Rule) -> _Needs:
 
 
 @cache
-def _passes(transaction: Transaction, needs: _Needs) -> dict[type, _Pass]:
-    """The applicable rules by class of object: computed once for each transaction."""
+def _passes(transaction: Transaction, needs: _Needs, switched_on: frozenset[str]) -> dict[type, _Pass]:
+    """The applicable rules by class of object: computed once for each transaction and choice of `SWITCHES`."""
     passes: dict[type, _Pass] = {}
     for of in _SUBJECTS:
         judges = tuple(
             (row, row.judge)
             for row in RULES
             if row.of is of and row.judge and _needs(row) is needs and transaction in row.transactions
+            and row.tags & SWITCHES <= switched_on
         )
         scans = tuple(f.walk for f in FAMILIES if of in f.of and any(transaction in row.transactions for row in f.rules))
         passes[of] = _Pass(judges, scans if needs is _Needs.MESSAGE else ())
@@ -166,7 +175,7 @@ def _passes(transaction: Transaction, needs: _Needs) -> dict[type, _Pass]:
 
 
 def _apply(context: Context, needs: _Needs) -> list[Finding]:
-    passes = _passes(context.transaction, needs)
+    passes = _passes(context.transaction, needs, context.options & SWITCHES)
     submission, actor = context.submission, context.actor
     findings = [row.finding(fault, actor) for row, judge in passes[Submission].judges for fault in judge(context, submission)]
     for of, objects in (

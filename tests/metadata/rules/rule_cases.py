@@ -33,6 +33,7 @@ from rules_message import (
     Message,
     association,
     coded,
+    document_entry,
     folder,
     identifier,
     marker,
@@ -349,6 +350,13 @@ SHORT: tuple[Row, ...] = (
     ("CODE-007", recoded(schemes.DE_PRACTICE_SETTING_CODE, nodeRepresentation="unlisted")),
     ("CODE-008", recoded(schemes.SS_CONTENT_TYPE_CODE, "ss", nodeRepresentation="unlisted")),
     ("CODE-011", change("doc", mimeType="text/unlisted")),
+    ("CODE-012", recoded(schemes.DE_TYPE_CODE, nodeRepresentation="unknown")),
+    ("CODE-012", recoded(schemes.SS_CONTENT_TYPE_CODE, "ss", nodeRepresentation="unknown")),
+    ("CODE-012", change("doc", mimeType="text/unknown")),
+    # ---------------------------------------------------------------------------------------------- affinity domain
+    ("DOM-001", slot("size", "1001")),
+    ("DOM-001", slot("size", "1" * 19)),
+    ("DOM-003", all_of(*(identified(scheme, "77^^^&1.2.99&ISO", of) for of, scheme in PATIENT_IDS), known("77^^^&1.2.99&ISO"))),
     # --------------------------------------------------------------------------------------- registered, received
     ("REG-001", identified(schemes.SS_UNIQUE_ID, "1.2.3.8", "ss")),
     ("REG-001", identified(schemes.SS_UNIQUE_ID, "1.2.3.1", "ss")),
@@ -422,6 +430,7 @@ FULL: tuple[Row, ...] = (
     ("AS-019", added(association("x", IHE_2007 + "XFRM", "doc", DOCUMENT))),
     ("AS-021", related("APND", DOCUMENT.replace("4000", "400F"))),
     ("AS-021", related("APND", "urn:uuid:document")),
+    ("DOM-002", added(document_entry("doc3", "1.2.250.1.213.5"), association("ss-doc3", HAS_MEMBER, "ss", "doc3", "Original"))),
     ("CODE-009", recoded(schemes.FOLDER_CODE_LIST, "folder", nodeRepresentation="unlisted")),
     ("CODE-010", recoded(schemes.ASSOCIATION_DOCUMENTATION, "relation", nodeRepresentation="unlisted")),
     # ----------------------------------------------------------------------------------------------------- patient

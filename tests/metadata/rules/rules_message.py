@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from metadata import schemes
 from metadata.ebrim import submission_of
+from metadata.ins import AUTHORITIES
 from metadata.model import Classification, ExternalIdentifier, LocalizedString, RegistryObject, Slot, Submission
 from metadata.rules.rule import Context, Existing, ReceivedDocument
 from metadata.vocabulary import Actor, ObjectKind, Transaction
@@ -86,13 +87,25 @@ class RegistryState:
 
 
 class Codes:
-    """`CodeSets` that know one code to refuse."""
+    """`CodeSets` that know one code to refuse, one to warn of, one class, one limit of each kind."""
 
     def allows(self, attribute: str, code: str, scheme: str) -> bool:
         return code not in ("unlisted", "text/unlisted")
 
     def nearest(self, attribute: str, code: str, scheme: str) -> Sequence[str]:
         return ["60591-5^Patient summary^2.16.840.1.113883.6.1"]
+
+    def knows(self, attribute: str, code: str, scheme: str) -> bool:
+        return code not in ("unknown", "text/unknown")
+
+    def class_of(self, code: str, scheme: str) -> tuple[str, str] | None:
+        return ("code", "1.2.3") if (code, scheme) == ("code", "1.2.3") else None
+
+    def authorities(self, role: str) -> Mapping[str, str]:
+        return dict.fromkeys(("1.2.3", "1.2.250.1.71.4.2.7", *AUTHORITIES), "NH") if role == "patient" else {"1.2.4": "NAM"}
+
+    def limit(self, name: str) -> int | None:
+        return {"documentSize": 1000, "documents": 2}[name]
 
 
 def text(value: str) -> tuple[LocalizedString, ...]:

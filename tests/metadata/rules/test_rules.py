@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from french_cases import FrenchMessage, french_messages
 from rule_cases import SHORT, messages
 from rules_message import (
     DOCUMENT,
@@ -25,12 +26,13 @@ from rules_message import (
 
 from metadata import schemes
 from metadata.rules.advice import ADVICE
+from metadata.rules.french import CI_SIS
 from metadata.rules.limited import ACCEPT_LIMITED_METADATA
 from metadata.rules.rule import Finding, Rule
 from metadata.rules.table import RULES, check, check_documents, check_facts, rule
 from metadata.vocabulary import Actor, ErrorCode, Severity, Transaction
 
-CASES = messages()
+CASES = messages() + french_messages()
 REGISTRY, REPOSITORY = Actor.REGISTRY, Actor.REPOSITORY
 
 #: ITI TF-3: Table 4.2.4.1-2, typed again: the codes of the rules that have one of their own, the same from both actors.
@@ -47,12 +49,13 @@ OWN_CODES = {
 }
 #: The rules that do not refuse. All others do.
 WARNINGS = (
-    "OBJ-014 OBJ-021 DE-007 FD-001 AU-001 AU-004 RID-001 RID-002 AS-020 ADV-001 ADV-002 ADV-003 ADV-004 ADV-005".split()
+    "OBJ-014 OBJ-021 DE-007 FD-001 AU-001 AU-004 RID-001 RID-002 AS-020 CODE-012 ADV-001 ADV-002 ADV-003 ADV-004 ADV-005".split()
 )
 #: Citations: `ITI TF-3: 4.2.3.1.2, Table 4.3.1-3; ITI TF-2: 3.42.4.1.2`.
 _PLACE = r"(?:[0-9]+(?:\.[0-9]+)+|Table [0-9]+(?:\.[0-9]+)+-[0-9]+|Appendix [A-Z])"
 _CITATION = rf"ITI TF-[123]: {_PLACE}(?:, {_PLACE})*"
-SECTION = re.compile(rf"{_CITATION}(?:; {_CITATION})*")
+_FRENCH = r"(?:CI-SIS|DMP): [A-Z][A-Za-z0-9_.' -]+"
+SECTION = re.compile(rf"{_CITATION}(?:; {_CITATION})*|{_FRENCH}")
 
 
 def ids(findings: list[Finding]) -> set[str]:
@@ -134,7 +137,23 @@ def test_a_right_submission_breaks_no_rule(transaction: Transaction, full: bool,
 
 
 def _is_answerable(row: Rule, message: Message) -> bool:
-    return "documents" not in row.tags or message.documents is not None
+    return CI_SIS not in row.tags and ("documents" not in row.tags or message.documents is not None)
+
+
+@pytest.mark.parametrize("transaction", [Transaction.ITI_41, Transaction.ITI_42], ids=lambda t: t.code)
+def test_a_right_french_submission_breaks_no_rule(transaction: Transaction) -> None:
+    message = FrenchMessage(transaction)
+    assert check(message.context()) == []
+    context = message.context()
+    judged = [r for r in RULES if transaction in r.transactions and (_is_answerable(r, message) or CI_SIS in r.tags)]
+    assert [f for r in judged if "documents" not in r.tags or message.documents for f in r.check(context)] == []
+
+
+def test_french_rules_are_silent_elsewhere() -> None:
+    for id, message in french_messages():
+        if id.startswith("FR"):
+            message.options -= {CI_SIS}
+            assert check(message.context()) == [], id
 
 
 def test_advice_is_given_only_where_it_is_asked_for() -> None:
@@ -222,7 +241,7 @@ def test_the_repository_judges_documents_and_what_it_cannot_do_without() -> None
     """ITI TF-2: 3.41.4.1.3.2: all else it leaves to the registry."""
     for id, message in CASES:
         if message.transaction is Transaction.ITI_41:
-            assert ids(check_documents(message.context())) == ({id} if id.startswith("REP") else set()), id
+            assert ids(check_documents(message.context())) == ({id} if "documents" in rule(id).tags else set()), id
     message = Message(Transaction.ITI_41, full=False)
     message.change("doc", mimeType=None)
     message.identifier("doc", schemes.DE_UNIQUE_ID)
