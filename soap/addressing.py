@@ -110,11 +110,12 @@ def _action(header: etree._Element | None, wire: Wire, notes: list[Note]) -> str
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What is served at one URL path: its own transaction, or an actor's."""
+    """What is served at one URL path: its own transaction, or an actor's. `server` is what the whole server serves."""
 
     path: str
     transactions: Collection[Transaction]
     own: Transaction | None = None
+    server: Collection[Transaction] = frozenset(Transaction)
 
 
 def choose(address: Address, action: str, body: etree._Element, http_action: str, wire: Wire, notes: list[Note]) -> Transaction:
@@ -146,7 +147,7 @@ def _by_action(address: Address, action: str) -> Transaction:
     if transaction is None:
         remedy = "Actions served here: " + ", ".join(t.action for t in sorted(address.transactions, key=lambda t: t.code)) + "."
         raise _not_supported(f"wsa:Action '{action[:120]}' is not known", remedy)
-    raise _not_supported(f"{transaction.code} is not served at {address.path}", f"Send it to {_right_path(transaction)}.")
+    raise _not_supported(f"{transaction.code} is not served at {address.path}", _right_path(address, transaction))
 
 
 def _by_body(address: Address, body: etree._Element, http_action: str) -> Transaction:
@@ -157,7 +158,7 @@ def _by_body(address: Address, body: etree._Element, http_action: str) -> Transa
         served = ", ".join(sorted({_names(t) for t in address.transactions}))
         remedy = f"Send wsa:Action and one of {served}."
         if transaction is not None:
-            remedy = f"Send it to {_right_path(transaction)}."
+            remedy = _right_path(address, transaction)
         raise sender(f"The body {_shown(body)} is not served at {address.path}", rule="SOAP-BODY", remedy=remedy)
     named = _ACTIONS.get(http_action)
     if named is not None and named is not transaction and body.tag in BODY[named]:
@@ -174,8 +175,12 @@ def _not_supported(reason: str, remedy: str) -> Fault:
     return sender(reason, rule="WSA-ACTION", remedy=remedy, subcode=(WSA, "ActionNotSupported"))
 
 
-def _right_path(transaction: Transaction) -> str:
-    return transaction.path if transaction in OWN_ADDRESS_ONLY else f"{ACTOR_PATH[transaction.actor]} or {transaction.path}"
+def _right_path(address: Address, transaction: Transaction) -> str:
+    if transaction not in address.server:
+        served = ", ".join(sorted(t.code for t in address.server))
+        return f"No address of this server takes it; served here: {served}."
+    own_only = transaction in OWN_ADDRESS_ONLY
+    return f"Send it to {transaction.path}." if own_only else f"Send it to {ACTOR_PATH[transaction.actor]} or {transaction.path}."
 
 
 def _names(transaction: Transaction) -> str:

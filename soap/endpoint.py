@@ -253,12 +253,13 @@ class Endpoint:
 def addresses_of(handlers: Mapping[Transaction, Handler]) -> dict[str, Address]:
     """Every path with what is served there: one for each actor, one for each transaction."""
     addresses: dict[str, Address] = {}
+    server = frozenset(handlers)
     for actor in Actor:
         shared = frozenset(t for t in handlers if t.actor is actor and t not in OWN_ADDRESS_ONLY)
         if shared:
-            addresses[ACTOR_PATH[actor]] = Address(ACTOR_PATH[actor], shared)
+            addresses[ACTOR_PATH[actor]] = Address(ACTOR_PATH[actor], shared, None, server)
     for transaction in handlers:
-        addresses[transaction.path] = Address(transaction.path, frozenset({transaction}), transaction)
+        addresses[transaction.path] = Address(transaction.path, frozenset({transaction}), transaction, server)
     return addresses
 
 

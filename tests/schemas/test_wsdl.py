@@ -93,3 +93,10 @@ def test_an_address_with_special_characters_stays_one_attribute() -> None:
     url = 'http://[::1]:8080/a&b"<c>'
     root = etree.fromstring(wsdl("DocumentRegistry", url))
     assert [a.get("location") for a in root.iter(q(WSDL_SOAP12, "address"))] == [url]
+
+
+@pytest.mark.parametrize("name", SERVED_XSD)
+def test_no_attribute_is_declared_any_simple_type(name: str) -> None:
+    """No type means the same; with it, PHP's SoapClient ends an answer that holds one: "Nesting level too deep"."""
+    types = {attribute.get("type") for attribute in etree.fromstring(xsd(name, URL)).iter(q(XSD, "attribute"))}
+    assert "xs:anySimpleType" not in types

@@ -161,6 +161,16 @@ def test_only_what_is_served_is_offered() -> None:
     assert caught.value.remedy == f"Actions served here: {Transaction.ITI_18.action}."
 
 
+@pytest.mark.parametrize("action", [Transaction.ITI_57.action, ""])
+def test_nobody_is_sent_to_an_address_that_does_not_exist(action: str) -> None:
+    """A transaction that no address of this server takes: the remedy names what is served, not where it would be."""
+    here = frozenset({Transaction.ITI_18, Transaction.ITI_61})
+    address = Address("/xds/registry", {Transaction.ITI_18}, server=here)
+    with pytest.raises(Fault) as caught:
+        choose(address, action, etree.Element(BODY[Transaction.ITI_57][0]), "", WIRE, [])
+    assert caught.value.remedy == "No address of this server takes it; served here: ITI-18, ITI-61."
+
+
 # ----------------------------------------------------------------------------------------------------------- writing
 
 

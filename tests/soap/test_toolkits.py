@@ -1,12 +1,14 @@
 """Toolkits of others with the served WSDL: zeep performs ITI-18 and ITI-42, suds reads the same description.
 
 suds sends SOAP 1.1 even for a SOAP 1.2 binding. Where the server is told to allow that, it performs its query; by default it is
-told to upgrade.
+told to upgrade. PHP reads whole objects, where it is installed.
 """
 
 from __future__ import annotations
 
 import io
+import shutil
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,8 +50,8 @@ def find_documents(client: zeep.Client, patient: str = PATIENT, return_type: str
     )
 
 
-def test_zeep_registers_and_finds(client: zeep.Client) -> None:
-    """ITI-42, then ITI-18, by nothing but zeep and the served WSDL."""
+def register(client: zeep.Client) -> str:
+    """ITI-42 of one entry by nothing but zeep and the served WSDL; its uniqueId."""
     unique_id = new_oid()
     message = etree.fromstring(build_submit_objects_request(build_submission([describe(unique_id)], source_id="1.2.3.4.5")))
     for extrinsic in message.iter("{urn:oasis:names:tc:ebxml-regrep:xsd:rim:3.0}ExtrinsicObject"):
@@ -62,6 +64,11 @@ def test_zeep_registers_and_finds(client: zeep.Client) -> None:
     values = {name: submit[name] for name in submit}
     response = client.service["DocumentRegistry_RegisterDocumentSet-b"](**values)
     assert response.status == SUCCESS, response
+    return unique_id
+
+
+def test_zeep_registers_and_finds(client: zeep.Client) -> None:
+    unique_id = register(client)
     found = find_documents(client)
     assert found.status == SUCCESS
     answer = zeep.helpers.serialize_object(found)
@@ -133,3 +140,28 @@ def test_suds_performs_its_query_where_soap_1_1_is_allowed(tmp_path: Any) -> Non
     assert suds_query(recorder).RegistryObjectList == ""
     assert recorder.exchanges[-1].status is not None
     assert {"WIRE-023", "WIRE-053"} <= {note.id for note in recorder.exchanges[-1].notes}
+
+
+_PHP = r"""
+$client = new SoapClient($argv[1], ["soap_version" => SOAP_1_2, "cache_wsdl" => WSDL_CACHE_NONE]);
+$slots = [["name" => '$XDSDocumentEntryPatientId', "ValueList" => ["Value" => ["'" . $argv[2] . "'"]]],
+          ["name" => '$XDSDocumentEntryStatus', "ValueList" => ["Value" => ["('" . $argv[3] . "')"]]]];
+$answer = $client->__soapCall("DocumentRegistry_RegistryStoredQuery", [[
+    "ResponseOption" => ["returnComposedObjects" => true, "returnType" => "LeafClass"],
+    "AdhocQuery" => ["id" => $argv[4], "Slot" => $slots]]]);
+echo json_encode($answer);
+"""
+
+
+@pytest.mark.skipif(shutil.which("php") is None, reason="php is not installed")
+def test_php_reads_the_objects_of_a_query(client: zeep.Client, server: ServerProcess) -> None:
+    """PHP's own SoapClient, in WSDL mode, down to the title of an entry."""
+    if "soap" not in subprocess.run(["php", "-m"], capture_output=True, text=True, check=True).stdout.split():
+        pytest.skip("php has no soap extension")
+    unique_id = register(client)
+    ran = subprocess.run(
+        ["php", "-r", _PHP, "--", f"{server.registry}?wsdl", PATIENT, APPROVED, FIND_DOCUMENTS],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert unique_id in ran.stdout
