@@ -97,12 +97,12 @@ class Run:
         self._ids = ids
         self._level = query.metadata_level
         self._by_status = _ASSOCIATION_STATUS in query.parameters
-        self._common: dict[str, Any] = {"limit": limit + 1, **(visibility.parameters if visibility else {})}
+        self._common: dict[str, Any] = {**visibility.parameters} if visibility else {}
         if self._by_status:
             self._common["association_status"] = status_numbers(query.any_of(_ASSOCIATION_STATUS))
 
     def _execute(self, shape: Hashable, build: Callable[[], sa.Executable], parameters: Mapping[str, Any]) -> list[Row]:
-        key = (shape, self.found.leaf, self._level > 1, self._by_status, self._vshape)
+        key = (shape, self.found.leaf, self._limit, self._level > 1, self._by_status, self._vshape)
         rows = self._connection.execute(self._statements.get(key, build), {**self._common, **parameters})
         if len(rows) + len(self.found) > self._limit:
             raise Refused([_too_many(self.query, self._limit, self.found.leaf)])
@@ -140,7 +140,8 @@ class Run:
             columns = (sql.ROOT.c.id, sql.ROOT.c.cx, sql.ROOT.c.state, item.c.uuid, content)
             # Ordering by the join's own column lets SQLite read in order instead of sorting.
             by = sql.MEMBER.c.id if way != "anybody" else item.c.patient
-            return sql.ordered(sa.select(*columns).select_from(rows).where(*conditions), (by, item.c.id))
+            statement = sa.select(*columns).select_from(rows).where(*conditions)
+            return sql.ordered(statement, (by, item.c.id), self._limit + 1)
 
         parameters = filter_parameters(filters, shape, self.query, self._ids)
         if way != "anybody":
@@ -234,7 +235,7 @@ class Run:
     def _by_keys(self, keys: sa.Subquery) -> sa.Executable:
         link = association.alias("link")
         statement = sa.select(*self._columns(link)).select_from(sql.by_keys(link, keys))
-        return sql.ordered(statement, (link.c.id, link.c.patient))
+        return sql.ordered(statement, (link.c.id, link.c.patient), self._limit + 1)
 
     def _documents_at_both_ends(self, link: sql.Item, shape: tuple[tuple[str, int], ...]) -> list[sql.Condition]:
         conditions: list[sql.Condition] = []

@@ -235,6 +235,9 @@ class Statements:
         return len(self._built)
 
 
-def ordered(statement: sa.Select[Any], keys: Sequence[sa.ColumnElement[Any]]) -> sa.Select[Any]:
-    """In the order of registration, at most parameter `limit` rows."""
-    return statement.order_by(*keys).limit(sa.bindparam("limit", type_=sa.Integer, required=True))
+def ordered(statement: sa.Select[Any], keys: Sequence[sa.ColumnElement[Any]], limit: int) -> sa.Select[Any]:
+    """In the order of registration, at most `limit` rows.
+
+    The limit stands in the text: SQLite looks at a limit that is a parameter, and prepares the statement anew at every use.
+    """
+    return statement.order_by(*keys).limit(sa.literal_column(str(limit))).offset(sa.literal_column("0"))
