@@ -115,7 +115,7 @@ class _Reading:
 
     definition: QueryDefinition
     clauses: dict[str, list[tuple[Value, ...]]] = field(default_factory=dict)
-    sent: set[str] = field(default_factory=set)
+    sent: dict[str, list[str]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
     def take(self, slot: Slot) -> None:
@@ -126,8 +126,7 @@ class _Reading:
         if slot.name in self.sent and not parameter.conjunctive:
             self._repeated(parameter, slot)
             return
-        self.sent.add(slot.name)
-        texts = list(self._split(parameter, slot))
+        texts = self.sent[slot.name] = list(self._split(parameter, slot))
         if not parameter.many and len(texts) > 1:
             self._several(parameter, texts, slot)
             return
@@ -201,15 +200,16 @@ class _Reading:
     def _missing(self, parameters: Sequence[Parameter], unknown: Sequence[str]) -> None:
         names = [p.name for p in parameters]
         message = "the required parameter is missing" if len(names) == 1 else f"none of {', '.join(names)} is given"
-        remedy = "Send the parameter." if len(names) == 1 else "Send one of them."
+        remedy, value = "Send the parameter." if len(names) == 1 else "Send one of them.", ""
         if len(names) == 1 and names[0] in self.sent:
             message = "the required parameter has no value that this registry knows"
             if parameters[0].type is ParameterType.STATUS:
                 remedy = "A status is a whole URN: 'urn:oasis:names:tc:ebxml-regrep:StatusType:Approved'."
+            value = ", ".join(self.sent[names[0]])
         close = difflib.get_close_matches(names[0], unknown, n=1, cutoff=0.8)
         if close:
             remedy += f" The request holds {close[0]}, which this query does not know."
-        self._add("SQ-MISSING", message, parameters[0], code=ErrorCode.XDSStoredQueryMissingParam, remedy=remedy)
+        self._add("SQ-MISSING", message, parameters[0], code=ErrorCode.XDSStoredQueryMissingParam, value=value, remedy=remedy)
 
     def _exclusive(self, given: Sequence[Parameter]) -> None:
         names = " and ".join(p.name for p in given)

@@ -5,12 +5,19 @@ The schema's tools take 10 MB and are not needed afterwards; a worker that never
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from server.settings import Settings
+
+
+#: How long a server that starts waits for one that is just ending: a worker outlives a killed parent by about a second.
+HANDOVER_SECONDS = 5.0
 
 
 class StoreError(Exception):
@@ -41,7 +48,45 @@ def prepare(settings: Settings) -> None:
             finally:
                 database.close()
     except StorageError as error:
-        raise StoreError(f"store.database = {settings.value('store.database', secret=False) or 'SQLite'}: {error}") from None
+        named = settings.value("store.database", secret=False)
+        raise StoreError(f"store.database{'' if named else ' (SQLite)'}: {error}{_remedy(str(error))}") from None
+
+
+def _remedy(told: str) -> str:
+    if "does not exist" in told and "database" in told:
+        return "; make it first (createdb NAME), the tables are made by this program"
+    return ""
+
+
+def hold(settings: Settings) -> int | None:
+    """Claim the SQLite store of `settings` for one server, until the descriptor that is returned is closed or its process ends.
+
+    None on PostgreSQL, which several servers may share. Raises StoreError when another server has it.
+    """
+    url = settings.database_url()
+    if not url.startswith("sqlite"):
+        return None
+    path = url.removeprefix("sqlite:///") + "-server"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from None
+    deadline = time.monotonic() + HANDOVER_SECONDS
+    while True:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        if time.monotonic() > deadline:
+            holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+            os.close(descriptor)
+            raise StoreError(
+                f"store.data = {settings.store.data}: another server (process {holder or 'unknown'}) serves this store. Stop it, or "
+                "give this one a store of its own (--data); several processes on one store need PostgreSQL"
+            )
+        time.sleep(0.05)
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode("ascii"), 0)
+    return descriptor
 
 
 def apart(work: Callable[[], None]) -> int:

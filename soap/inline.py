@@ -163,7 +163,7 @@ class _Target:
 
     def _check(self, attributes: int) -> None:
         if self._markup > self._limits.root:
-            raise too_large(self._markup, self._limits.root)
+            raise too_large("XML of the message", self._markup, self._limits.root, "limits.root_part")
         if self._depth > self._limits.depth:
             raise too_much("levels of elements", self._depth, self._limits.depth)
         if self._elements > self._limits.elements:

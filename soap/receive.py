@@ -36,7 +36,7 @@ class Body:
         self.received = 0
         self.length = _length(environ, wire)
         if self.length is not None and self.length > limits.total:
-            raise too_large(self.length, limits.total)
+            raise too_large("request", self.length, limits.total, "limits.body")
         self._unpack = _unpacker(environ, self, wire, limits, notes)
 
     def read(self, n: int = CHUNK) -> bytes:
@@ -63,7 +63,7 @@ class Body:
             return b""
         self.received += len(data)
         if self.received > self._limits.total:
-            raise too_large(self.received, self._limits.total)
+            raise too_large("request", self.received, self._limits.total, "limits.body")
         if time.monotonic() > self._deadline:
             raise Fault(
                 FaultCode.SENDER, f"The request took longer than {self._limits.receive_seconds:g} seconds to arrive", status=408
@@ -148,11 +148,12 @@ def _unpacker(environ: Mapping[str, Any], body: Body, wire: Wire, limits: Limits
     return _Unpacker(body, wbits, wire, limits)
 
 
-def too_large(size: int, limit: int) -> Fault:
+def too_large(what: str, size: int, limit: int, setting: str) -> Fault:
+    """`what` ("request", "XML of the message") has at least `size` octets; `setting` is the server's name for the limit."""
     return Fault(
         FaultCode.SENDER,
-        f"The request has {size} octets or more, the limit is {limit}",
-        remedy="Send fewer or smaller documents, or let the server raise the limit.",
+        f"The {what} has {size} octets or more, the limit is {limit}",
+        remedy=f"Send less in one message, or have the server's setting {setting} raised.",
         status=413,
     )
 

@@ -48,6 +48,12 @@ def command(as_json: bool, **given: Any) -> None:
         click.echo(json.dumps(_content(report), indent=2))
     else:
         _print(report)
+    if settings.role.role == "all" and report.documents and not report.entries:
+        click.echo(
+            "No document is known to the registry of this store. Where the registry is elsewhere, say so as `serve` was told: "
+            "--role repository --registry URL.",
+            err=True,
+        )
     sys.exit(0 if report.sound else 1)
 
 

@@ -50,6 +50,10 @@ def serve(settings: Settings) -> None:
     if preparation.apart(lambda: preparation.prepare(settings)):
         sys.exit(1)
     try:
+        preparation.hold(settings)  # until this process and its workers end
+    except preparation.StoreError as error:
+        raise click.ClickException(str(error)) from None
+    try:
         listener = http.listen(settings.server.host, settings.server.port)
     except OSError as error:
         place = f"server.host = {settings.server.host}, server.port = {settings.server.port}"
@@ -136,7 +140,7 @@ def example(settings: Settings, base: str) -> str:
     if settings.role.role == "repository":
         return f"curl {base}/health"
     if settings.domain.patients == "open":
-        return f"{program()} query FindDocuments --patient '4711^^^&1.2.3.4.5&ISO' --registry {base}/xds/registry"
+        return f"{program()} query --patient '4711^^^&1.2.3.4.5&ISO' --registry {base}/xds/registry"
     where = f"--data {shlex.quote(settings.store.data)}"
     if settings.store.database:
         where += f" --database {shlex.quote(settings.value('store.database', secret=False))}"

@@ -176,6 +176,7 @@ def test_unknown_status_words_are_ignored_until_none_is_left() -> None:
     (finding,) = findings("FindDocuments", PATIENT, ("$XDSDocumentEntryStatus", "('urn:x:ResponseStatusType:Approved')"))
     assert finding.code.value == "XDSStoredQueryMissingParam"
     assert f"{STATUS}Approved" in finding.text()
+    assert finding.value == "urn:x:ResponseStatusType:Approved"
 
 
 def test_a_misspelt_parameter_is_named_where_it_is_missed() -> None:

@@ -216,6 +216,7 @@ def refused_start(data: Path, *arguments: str, environ: dict[str, str] | None = 
         (("--set", "limits.depth=1"), ("command line", "limits.depth", "16 to 4096")),
         (("--patients", "some"), ("domain.patients", "known", "open")),
         (("--role", "repository"), ("role.registry_url", "--registry")),
+        (("--role", "repository", "--registry", "registry"), ("role.registry_url", "'registry'", "http://host:port/path")),
         (("--workers", "2"), ("server.workers", "PostgreSQL")),
         (("--database", "mysql://x/y"), ("store.database", "postgresql+psycopg://")),
         (("--set", "domain.rules=NO-1=off"), ("domain.rules", "NO-1")),
@@ -234,6 +235,19 @@ def test_a_taken_port_is_told(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         told = refused_start(tmp_path / "data", "--port", str(other.getsockname()[1]))
     assert "server.port" in told and "--port" in told
+
+
+def test_a_store_that_another_server_serves_is_told(server: ServerProcess) -> None:
+    told = refused_start(server.data)
+    assert str(server.data) in told and "another server" in told and "--data" in told
+
+
+def test_what_to_type_next_is_a_command_where_every_patient_is_known(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path / "data", "--patients", "open") as server:
+        line = server.log().split("Type next:\n")[1].strip().splitlines()[0]
+        shown = subprocess.run(line, shell=True, capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False)
+    assert (shown.returncode, shown.stderr) == (0, ""), shown.stderr
+    assert " query " in line
 
 
 def test_a_store_that_is_no_folder_is_told(tmp_path: Path) -> None:

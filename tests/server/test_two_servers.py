@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from metadata.fragments import build_submit_objects_request
+from server.__main__ import program
 from server.description import Replacement, build_submission, document_id
 from server.registry_view import RemoteView
 from soap.client import Client, Content, Reply
@@ -137,6 +139,16 @@ def test_without_its_registry_a_repository_says_so_and_goes_on_when_it_is_back(t
             assert during.send(repository).accepted
             again = before.send(repository)
             assert [error.error_code for error in again.errors] == ["XDSDuplicateUniqueIdInRegistry"]
+
+
+def test_check_store_of_a_repository_says_how_it_is_told_where_the_registry_is(servers: Apart) -> None:
+    assert package(b"checked").send(servers.repository).accepted
+    line = ["check-store", "--data", str(servers.repository.data), *REPOSITORY_ID]
+    alone = CliRunner().invoke(program, line)
+    assert alone.exit_code == 1 and "--role repository --registry URL" in alone.stderr
+    told = CliRunner().invoke(program, [*line, "--role", "repository", "--registry", servers.registry.registry])
+    assert told.exit_code == 0, told.output
+    assert "--role" not in told.output
 
 
 def test_a_registry_that_accepts_and_stays_silent_is_given_up(tmp_path: Path) -> None:

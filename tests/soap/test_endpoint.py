@@ -314,6 +314,15 @@ def test_inline_documents_have_a_limit_of_their_own(tmp_path: Path) -> None:
     assert not recorder.staged()
 
 
+def test_a_limit_of_size_names_what_is_too_large_and_the_setting(tmp_path: Path) -> None:
+    got = Recorder(tmp_path, limits=Limits(root=4096)).post(plain(SUBMIT + "<x>" + "y" * 200_000 + "</x>"))
+    assert got.status == 413
+    assert "XML of the message" in got.reason and "limit is 4096" in got.reason and "limits.root_part" in got.reason
+    got = Recorder(tmp_path, limits=Limits(total=4096)).post(plain("y" * 5000))
+    assert got.status == 413
+    assert "The request has" in got.reason and "limits.body" in got.reason
+
+
 def test_transactions_at_once(tmp_path: Path) -> None:
     """Over `working` an understood request is answered Busy, in its own response."""
     recorder = Recorder(tmp_path, limits=Limits(working=1, working_wait=0.05))
