@@ -198,6 +198,16 @@ class SqlFacts:
 
     # ---------------------------------------------------------------------------------------------------------- loading
 
+    def know(self, entry_uuids: Iterable[str]) -> None:
+        """Load these objects and lock their patients, in a bounded number of statements."""
+        self._load_objects([u for u in entry_uuids if u not in self._asked and u not in self._found], ())
+
+    def known(self, uuids: Iterable[bytes]) -> list[Existing]:
+        """The objects with these entryUUIDs as stored, loaded and locked, each once."""
+        names = list(dict.fromkeys(uuid_text(bytes(one)) for one in uuids))
+        self.know(names)
+        return [found for name in names if (found := self._found.get(name)) is not None]
+
     def _load_patients(self, cxs: Iterable[str | None]) -> None:
         wanted = list(dict.fromkeys(canonical_cx(cx) for cx in cxs if cx))
         found = patients.lock(self._connection, wanted)

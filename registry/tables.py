@@ -213,6 +213,22 @@ unique_identifier = sa.Table(
 )
 
 
+#: Objects that ITI-62 took out of every answer under the policy `hide`: their rows, deflated JSON. Nothing but the destruction of
+#: a record reads or writes here again.
+removed = sa.Table(
+    "removed",
+    METADATA,
+    sa.Column("uuid", sa.LargeBinary(16), primary_key=True),  # may be registered, and removed, again
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("patient", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.SmallInteger, nullable=False),
+    sa.Column("removed_at", sa.BigInteger, nullable=False),  # UTC, YYYYMMDDhhmmss
+    sa.Column("content", sa.LargeBinary, nullable=False),
+    sa.Index("removed_patient", "patient"),
+    sqlite_with_rowid=False,
+)
+
+
 def unique_id_key(unique_id: str) -> bytes:
     """The key of a uniqueId in `unique_identifier`: 16 bytes whatever its length, a third of the usual OID^extension."""
     return hashlib.sha256(unique_id.encode()).digest()[:16]

@@ -138,6 +138,10 @@ class Domain:
         "tolerant", "tolerant: what real clients send is accepted with a note; strict: every departure is refused",
         choices=("tolerant", "strict"),
     )  # fmt: skip
+    removal: str = setting(
+        "hide", "what ITI-62 and ITI-86 do: refuse; hide: out of every answer, kept in the store; delete: gone for good",
+        choices=("refuse", "hide", "delete"),
+    )  # fmt: skip
     multi_patient: bool = setting(True, "answer queries over several patients, ITI-51, at /xds/iti51 and nowhere else")
     title_query: bool = setting(
         True, "answer FindDocumentsByTitle, an extension that is not IHE's; never with `wire` = strict"

@@ -20,6 +20,7 @@ TRANSACTIONS: tuple[tuple[Actor, Transaction, str], ...] = (
     (Actor.REGISTRY, Transaction.ITI_18, "responder"),
     (Actor.REGISTRY, Transaction.ITI_51, "responder, with `domain.multi_patient`"),
     (Actor.REGISTRY, Transaction.ITI_61, "responder"),
+    (Actor.REGISTRY, Transaction.ITI_62, "responder"),
     (Actor.REPOSITORY, Transaction.ITI_41, "responder"),
     (Actor.REPOSITORY, Transaction.ITI_42, "initiator, where the registry is elsewhere"),
     (Actor.REPOSITORY, Transaction.ITI_43, "responder"),
@@ -31,6 +32,7 @@ TITLES = {
     Transaction.ITI_43: "Retrieve Document Set",
     Transaction.ITI_51: "Multi-Patient Stored Query",
     Transaction.ITI_61: "Register On-Demand Document Entry",
+    Transaction.ITI_62: "Remove Metadata",
 }
 #: Options of ITI TF-1: Table 10.2-1 by actor, with what stands for each.
 OPTIONS = (
@@ -89,6 +91,14 @@ CODES: dict[Transaction, tuple[ErrorCode, ...]] = {
         _E.XDSUnknownStoredQuery,
     ),
     Transaction.ITI_61: tuple(c for c in _SUBMISSION if c not in _BY_CONTENT),
+    Transaction.ITI_62: (
+        _E.ReferencesExistException,
+        _E.UnresolvedReferenceException,
+        _E.XDSRegistryBusy,
+        _E.XDSRegistryError,
+        _E.XDSRegistryOutOfResources,
+        _E.XDSUnreferencedObjectException,
+    ),
     Transaction.ITI_43: (
         _E.XDSDocumentUniqueIdError,
         _E.XDSRepositoryBusy,
@@ -119,7 +129,7 @@ on the wire beyond the standard in [wire.md](wire.md)."""
 _LIMITS = """## What is not claimed
 
 The groupings with a CT Time Client and with an ATNA Secure Node, the patient identity feeds (ITI-8, ITI-44), Metadata Update
-(ITI-57), Remove Metadata (ITI-62) and Documents (ITI-86) and Asynchronous Web Services Exchange are not claimed by this
+(ITI-57), Remove Documents (ITI-86) and Asynchronous Web Services Exchange are not claimed by this
 version. Patients are made known by the command
 `carnet patient add`, or by their first submission where the setting `patients` is `open`.
 """

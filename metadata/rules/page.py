@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from metadata.rules.advice import ADVICE
+from metadata.rules.removal import RULES as REMOVAL_RULES
 from metadata.rules.rule import Rule
 from metadata.rules.table import RULES
 from metadata.vocabulary import Actor, Severity
@@ -32,6 +33,14 @@ Found by the hardened parser before any schema or rule looks; answered with a SO
 
 | Id | Rule |
 |---|---|
+"""
+
+_REMOVAL = """## Removal of metadata
+
+Judged together inside the transaction that removes: one finding refuses the whole request.
+
+| Id | Rule | Section | Transactions | Code |
+|---|---|---|---|---|
 """
 
 _COLUMNS = "| Id | Rule | Section | Transactions | Judged by | Severity | Code |\n|---|---|---|---|---|---|---|"
@@ -65,6 +74,8 @@ def rules_page() -> str:
         parts.append(f"## {title}\n\n{_COLUMNS}")
         parts += [_row(row) for row in rows]
         parts.append("")
+    parts.append(_REMOVAL + "\n".join(f"| {r.id} | {r.statement} | {r.section} | ITI-62 | `{r.code}` |" for r in REMOVAL_RULES))
+    parts.append("")
     parts.append(_PARSER + "\n".join(f"| {id} | {text} |" for id, text in PARSER_RULES.items()))
     return "\n".join(parts).rstrip() + "\n"
 
