@@ -15,7 +15,6 @@ from pathlib import Path
 
 from server.settings import Settings
 
-
 #: How long a server that starts waits for one that is just ending: a worker outlives a killed parent by about a second.
 HANDOVER_SECONDS = 5.0
 
@@ -80,8 +79,8 @@ def hold(settings: Settings) -> int | None:
             holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
             os.close(descriptor)
             raise StoreError(
-                f"store.data = {settings.store.data}: another server (process {holder or 'unknown'}) serves this store. Stop it, or "
-                "give this one a store of its own (--data); several processes on one store need PostgreSQL"
+                f"store.data = {settings.store.data}: another server (process {holder or 'unknown'}) serves this store. Stop it, "
+                "or give this one a store of its own (--data); several processes on one store need PostgreSQL"
             )
         time.sleep(0.05)
     os.ftruncate(descriptor, 0)
