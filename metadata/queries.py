@@ -7,7 +7,7 @@ that the table does not know are passed over, as the standard demands, but a mis
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from metadata.model import Slot
@@ -20,7 +20,7 @@ from metadata.query_table import (
     ParameterType,
     QueryDefinition,
 )
-from metadata.query_values import READERS, CodeValue, QueryValueError, Value, split_value
+from metadata.query_values import READERS, TYPED_READERS, CodeValue, QueryValueError, Value, split_value
 from metadata.rules.rule import Finding, Refused
 from metadata.vocabulary import ErrorCode, Transaction
 
@@ -85,13 +85,19 @@ class StoredQuery:
 
 
 def read_query(
-    query_id: str, slots: Sequence[Slot], transaction: Transaction, *, return_type: str = LEAF_CLASS, extensions: bool = True
+    query_id: str,
+    slots: Sequence[Slot],
+    transaction: Transaction,
+    *,
+    return_type: str = LEAF_CLASS,
+    extensions: bool = True,
+    typed_patient_ids: bool = False,
 ) -> StoredQuery:
     """The stored query of a request in `transaction`; raises Refused with every finding.
 
     `query_id` is AdhocQuery/@id, `return_type` ResponseOption/@returnType as sent. The schema's default for an absent
     returnType is a value that IHE does not support, so its absence is refused like any other value. Without `extensions` only
-    the queries of the Technical Framework are known.
+    the queries of the Technical Framework are known. With `typed_patient_ids` a patient id may carry its type, component 5.
     """
     findings = [] if return_type in (LEAF_CLASS, OBJECT_REF) else [_wrong_return_type(return_type)]
     definition = QUERY_BY_ID.get(query_id.strip())
@@ -99,7 +105,7 @@ def read_query(
         raise Refused([*findings, _unknown_query(query_id, definition, transaction, extensions)])
     if definition.extension and not extensions:
         raise Refused([*findings, _extension(definition)])
-    reading = _Reading(definition)
+    reading = _Reading(definition, TYPED_READERS if typed_patient_ids else READERS)
     for slot in slots:
         reading.take(slot)
     reading.judge({slot.name for slot in slots})
@@ -114,6 +120,7 @@ class _Reading:
     """One request under way: what has been read, and what is wrong with it."""
 
     definition: QueryDefinition
+    readers: Mapping[ParameterType, Callable[[str], Value | None]]
     clauses: dict[str, list[tuple[Value, ...]]] = field(default_factory=dict)
     sent: dict[str, list[str]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
@@ -146,7 +153,7 @@ class _Reading:
 
     def _read(self, parameter: Parameter, text: str, slot: Slot) -> Value | None:
         try:
-            value = READERS[parameter.type](text)
+            value = self.readers[parameter.type](text)
         except QueryValueError as error:
             self._add("SQ-VALUE", error.message, parameter, slot, value=text, remedy=error.remedy)
             return None

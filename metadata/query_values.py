@@ -93,8 +93,8 @@ def _problem_with_string(text: str) -> str:
 # ----------------------------------------------------------------------------------------------------------- the types
 
 
-def _patient_id(text: str) -> Value:
-    problem = problem_with_cx(text)
+def _patient_id(text: str, type_code: bool = False) -> Value:
+    problem = problem_with_cx(text, type_code)
     if problem:
         raise QueryValueError(problem, hl7.CX_REMEDY)
     return canonical_cx(text)
@@ -152,3 +152,5 @@ READERS: Mapping[ParameterType, Callable[[str], Value | None]] = {
     ParameterType.DOCUMENT_TYPE: _text,
     ParameterType.ASSOCIATION_TYPE: _association_type,
 }
+#: The same where patient ids carry their type (CX-5), as French ones do.
+TYPED_READERS = {**READERS, ParameterType.PATIENT_ID: lambda text: _patient_id(text, True)}

@@ -39,11 +39,13 @@ class QueryOptions:
     `unknown_patient_is_error`: a patient id that nobody has announced is answered XDSUnknownPatientId instead of an empty
     list; ITI TF-2: 3.18.4.1.3 leaves the choice to the affinity domain. `explain_base` + rule id is the address of the page
     that explains a rule, when there is one. `extensions`: queries that are not of the Technical Framework are answered as well.
+    `typed_patient_ids`: a patient id may carry its type (CX-5), which does not count.
     """
 
     unknown_patient_is_error: bool = False
     explain_base: str = ""
     extensions: bool = True
+    typed_patient_ids: bool = False
 
 
 class RegistryStoredQuery:
@@ -67,9 +69,14 @@ class RegistryStoredQuery:
         AdhocQuery/@home is accepted and not looked at: this registry is one community (ITI TF-2: 3.18.4.1.3).
         """
         request = parse_adhoc_query(call.body)
-        extensions = self._options.extensions
+        options = self._options
         query = read_query(
-            request.id, request.slots, call.transaction, return_type=request.returnType, extensions=extensions
+            request.id,
+            request.slots,
+            call.transaction,
+            return_type=request.returnType,
+            extensions=options.extensions,
+            typed_patient_ids=options.typed_patient_ids,
         )
         visibility = self._visibility_of(call) if self._visibility_of else None
         found = self._search.find(query, leaf=request.returnType == LEAF_CLASS, visibility=visibility)

@@ -15,6 +15,7 @@ from lxml import etree
 
 from metadata.ebrim import parse_submission
 from metadata.model import Submission
+from metadata.rules.french import CI_SIS
 from metadata.rules.rule import Context, Finding, ReceivedDocument, Refused
 from metadata.rules.table import Policies, check_documents
 from metadata.vocabulary import Actor, Severity, Transaction
@@ -35,7 +36,8 @@ class RepositoryOptions:
     """This repository. `home_community_id` (urn:oid:...) is checked in requests only where it is set.
 
     `check_before`: documents up to this many bytes are read and checked before the first byte of an answer, larger ones while
-    they are sent. `retrieve_documents`: most documents of one ITI-43. `policies`: the affinity domain's changes to single rules.
+    they are sent. `retrieve_documents`: most documents of one ITI-43. `policies`: the affinity domain's changes to single rules;
+    `options`: its choices, of which `ci-sis` compares CDA headers held in memory with their entries.
     """
 
     repository_unique_id: str
@@ -43,6 +45,7 @@ class RepositoryOptions:
     check_before: int = 8 * 1024 * 1024
     retrieve_documents: int = 1000
     policies: Policies | None = None
+    options: frozenset[str] = frozenset()
 
 
 class ProvideAndRegister:
@@ -105,8 +108,10 @@ class ProvideAndRegister:
 
     def _check(self, submission: Submission, documents: Mapping[str, StagedPart]) -> list[Finding]:
         """What is the repository's own; returns warnings only."""
-        received = {id: ReceivedDocument(part.size, part.sha1) for id, part in documents.items()}
-        context = Context(Transaction.ITI_41, submission, Actor.REPOSITORY, documents=received)
+        options = self._options.options
+        reads = CI_SIS in options
+        received = {id: ReceivedDocument(part.size, part.sha1, part.bytes() if reads else None) for id, part in documents.items()}
+        context = Context(Transaction.ITI_41, submission, Actor.REPOSITORY, options=options, documents=received)
         findings = check_documents(context, self._options.policies)
         if any(f.severity is Severity.ERROR for f in findings):
             raise Refused(findings)

@@ -12,9 +12,10 @@ from datetime import datetime
 
 from lxml import etree
 
+from metadata.french import PS_OID, STRUCTURE_OID
 from metadata.ins import INS_NIR_TEST
 from schemas.namespaces import HL7V3, XSI
-from server.sample_people import IPP_OID, PS_OID, SPECIALTY_OID, STRUCTURE_OID, Patient, Professional, Structure
+from server.sample_people import IPP_OID, SPECIALTY_OID, Patient, Professional, Structure
 
 LOINC = "2.16.840.1.113883.6.1"
 CIM10 = "2.16.840.1.113883.6.3"

@@ -20,8 +20,6 @@ from typing import Any
 
 #: The password of a URL.
 _PASSWORD = re.compile(r"(://[^/@:\s]*:)[^@\s]*@")
-#: An address of a server.
-_URL = re.compile(r"https?://[^/\s]+(/\S*)?$")
 
 KB = 1024
 MB = 1024 * 1024
@@ -116,6 +114,11 @@ class Role:
 class Domain:
     """The affinity domain's choices."""
 
+    profile: str = setting(
+        "ihe", "name of the domain file (docs/affinity-domain.md): ihe and dmp-fr ship, others stand in `domain.folder`; where it "
+        "gives values for this group, they hold unless set elsewhere",
+    )  # fmt: skip
+    folder: str = setting("", "folder of further domain files, NAME.toml, NAME.json, or NAME.xml as NIST's codes.xml; empty: none")
     patients: str = setting(
         "known",
         "known: submissions for patients that were never announced are refused; open: accepted",
@@ -137,10 +140,6 @@ class Domain:
     wire: str = setting(
         "tolerant", "tolerant: what real clients send is accepted with a note; strict: every departure is refused",
         choices=("tolerant", "strict"),
-    )  # fmt: skip
-    removal: str = setting(
-        "hide", "what ITI-62 and ITI-86 do: refuse; hide: out of every answer, kept in the store; delete: gone for good",
-        choices=("refuse", "hide", "delete"),
     )  # fmt: skip
     multi_patient: bool = setting(True, "answer queries over several patients, ITI-51, at /xds/iti51 and nowhere else")
     title_query: bool = setting(
@@ -342,6 +341,9 @@ def load(
     for key, value in (options or {}).items():
         if value is not None:
             take(key, value, "command line")
+    for key, value, place in _from_domain(values, origins):
+        if key not in values:
+            take(key, value, place)
     settings = Settings(
         origins=origins,
         **{
@@ -359,9 +361,7 @@ def _from_file(file: str | None) -> Iterator[tuple[str, Any, str]]:
         return
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingError(f"{path}: cannot be read: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingError(f"{path}: cannot be read: {error}") from None
     for group, keys in content.items():
         if group not in GROUPS:
@@ -370,6 +370,27 @@ def _from_file(file: str | None) -> Iterator[tuple[str, Any, str]]:
             raise SettingError(f"{path}: {group} must be a table: write [{group}] on a line of its own, its keys below it")
         for key, value in keys.items():
             yield f"{group}.{key}", value, str(path)
+
+
+def _from_domain(values: Mapping[str, Any], origins: Mapping[str, str]) -> list[tuple[str, Any, str]]:
+    """What the file of the affinity domain sets in the group `domain`."""
+    chosen = {key: values.get(f"domain.{key}", TABLE[f"domain.{key}"].default) for key in ("profile", "folder")}
+    if chosen == {"profile": "ihe", "folder": ""}:
+        return []  # sets nothing, and a command that judges nothing need not load the rules
+    from metadata.domain_reading import DomainError
+    from server.domain import load_domain
+
+    try:
+        domain = load_domain(**chosen)
+    except DomainError as error:
+        raise SettingError(f"{origins.get('domain.profile', 'default')}: {error}") from None
+    place = f"domain {domain.name}"
+    for key in domain.settings:
+        if key in ("profile", "folder", "rules") or f"domain.{key}" not in TABLE:
+            names = (row.key.partition(".")[2] for row in TABLE.values() if row.key.startswith("domain."))
+            accepted = ", ".join(name for name in names if name not in ("profile", "folder", "rules"))
+            raise SettingError(f"{place}: settings.{key}: there is no such key; accepted: {accepted}")
+    return [(f"domain.{key}", value, place) for key, value in domain.settings.items()]
 
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
@@ -406,11 +427,6 @@ def check(settings: Settings) -> None:
     if role.role == "repository" and not role.registry_url:
         raise SettingError(
             "role.role = repository needs role.registry_url (option --registry): the ITI-42 address of the registry"
-        )
-    if role.registry_url and not _URL.match(role.registry_url):
-        raise SettingError(
-            f"{settings.origins.get('role.registry_url')}: role.registry_url = {role.registry_url!r} is not accepted; accepted: "
-            "http://host:port/path or https://host/path"
         )
     if role.role != "repository" and role.registry_url:
         raise SettingError(f"role.registry_url is only used with role.role = repository; role.role is {role.role}")

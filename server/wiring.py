@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, TypeVar
 from lxml import etree
 
 from metadata.datatypes import is_oid
+from metadata.domain import Domain
+from metadata.domain_reading import DomainError
 from metadata.model import Submission
 from metadata.rules import table as rules
-from metadata.rules.removal import RemovalPolicy
+from metadata.rules.attribute_rows import TYPED_PATIENT_ID
 from metadata.rules.rule import Finding
 from metadata.rules.table import Policy
 from metadata.vocabulary import Transaction
@@ -27,7 +29,6 @@ from registry.documents import RegisteredDocuments
 from registry.iti18 import QueryOptions, RegistryStoredQuery
 from registry.iti42 import RegisterDocumentSet, RegisterOptions
 from registry.iti61 import RegisterOnDemandDocumentEntry, ResponseAction
-from registry.iti62 import RemovalOptions, RemoveMetadata
 from registry.patient_identity import Authorities
 from registry.search import Search, SearchOptions
 from repository.collector import collect
@@ -47,6 +48,7 @@ from repository.registry_port import (
     Sends,
 )
 from repository.verify import RegistryView
+from server.domain import load_domain
 from server.health import HealthCheck
 from server.housekeeping import Housekeeping
 from server.identity import repository_unique_id
@@ -158,7 +160,6 @@ def registry_handlers(kit: Kit, codes: CodeBook) -> dict[Transaction, Handler]:
             registering, ResponseAction[kit.settings.domain.iti61_response.upper()]
         ),
     }
-    served[Transaction.ITI_62] = RemoveMetadata(kit.database, codes, removal_options(kit.settings))
     if kit.settings.domain.multi_patient:
         served[Transaction.ITI_51] = queries
     return served
@@ -248,17 +249,21 @@ def search_options(settings: Settings) -> SearchOptions:
 
 def query_options(settings: Settings) -> QueryOptions:
     """How stored queries are answered."""
-    return QueryOptions(extensions=settings.domain.title_query and settings.domain.wire != "strict")
-
-
-def removal_options(settings: Settings) -> RemovalOptions:
-    """What removing metadata means."""
-    return RemovalOptions(RemovalPolicy(settings.domain.removal))
+    return QueryOptions(
+        extensions=settings.domain.title_query and settings.domain.wire != "strict",
+        typed_patient_ids=TYPED_PATIENT_ID in domain_of(settings).options,
+    )
 
 
 def register_options(settings: Settings) -> RegisterOptions:
     """How the registry judges."""
-    return RegisterOptions(open_domain=settings.domain.patients == "open", policies=policies(settings))
+    domain = domain_of(settings)
+    return RegisterOptions(
+        open_domain=settings.domain.patients == "open",
+        policies=policies(settings),
+        codes=domain if domain.judges else None,
+        options=domain.options,
+    )
 
 
 def repository_options(settings: Settings, unique_id: str) -> RepositoryOptions:
@@ -269,6 +274,7 @@ def repository_options(settings: Settings, unique_id: str) -> RepositoryOptions:
         check_before=settings.store.check_before,
         retrieve_documents=settings.limits.retrieve_documents,
         policies=policies(settings),
+        options=domain_of(settings).options,
     )
 
 
@@ -320,7 +326,7 @@ def wire_of(settings: Settings) -> Wire:
 
 
 def policies(settings: Settings) -> dict[str, Policy]:
-    """The affinity domain's changes to single rules. Raises SettingError for a rule that does not exist."""
+    """The affinity domain's changes to single rules, then the operator's. Raises SettingError for a rule that does not exist."""
     chosen = _pairs(settings, "domain.rules", Policy)
     for id in chosen:
         try:
@@ -330,7 +336,15 @@ def policies(settings: Settings) -> dict[str, Policy]:
             raise SettingError(
                 f"{settings.origins.get('domain.rules')}: domain.rules: there is no rule {id}; rules are {known}"
             ) from None
-    return chosen
+    return {**domain_of(settings).policies, **chosen}
+
+
+def domain_of(settings: Settings) -> Domain:
+    """The affinity domain in force. Raises SettingError for a file that has become unreadable since the settings were read."""
+    try:
+        return load_domain(settings.domain.profile, settings.domain.folder)
+    except DomainError as error:
+        raise SettingError(str(error)) from None
 
 
 def _pairs(settings: Settings, key: str, words: type[E]) -> dict[str, E]:

@@ -94,12 +94,14 @@ def test_the_page_is_that_of_the_table() -> None:
 #: Where a value of the table's own kind is not enough to tell.
 OTHER: dict[str, Any] = {
     "domain.authorities": "CARNET&1.2.3",
+    "domain.profile": "dmp-fr",
     "domain.rules": "DE-416=warn",
     "domain.wire_rows": "WIRE-058=accept",
     "store.database": "sqlite:////other/store.sqlite",
 }
 #: Read where the thing itself is made; each has a test of its own in test_serve.py, test_two_servers.py, in tests/proof or here.
 ELSEWHERE = {
+    "domain.folder",
     "server.host", "server.port", "server.metrics", "server.workers", "store.data", "store.collect_hours", "role.role",
     "role.registry_url", "role.registry_seconds", "domain.multi_patient", "domain.iti61_response",
 }  # fmt: skip
@@ -129,7 +131,6 @@ def governed(settings: Settings) -> list[object]:
         wiring.store_options(settings),
         wiring.search_options(settings),
         wiring.query_options(settings),
-        wiring.removal_options(settings),
         wiring.register_options(settings),
         wiring.repository_options(settings, named),
         settings.base_url(),
