@@ -20,6 +20,8 @@ from typing import Any
 
 #: The password of a URL.
 _PASSWORD = re.compile(r"(://[^/@:\s]*:)[^@\s]*@")
+#: An address of a server.
+_URL = re.compile(r"https?://[^/\s]+(/\S*)?$")
 
 KB = 1024
 MB = 1024 * 1024
@@ -140,6 +142,10 @@ class Domain:
     wire: str = setting(
         "tolerant", "tolerant: what real clients send is accepted with a note; strict: every departure is refused",
         choices=("tolerant", "strict"),
+    )  # fmt: skip
+    removal: str = setting(
+        "hide", "what ITI-62 and ITI-86 do: refuse; hide: out of every answer, kept in the store; delete: gone for good",
+        choices=("refuse", "hide", "delete"),
     )  # fmt: skip
     multi_patient: bool = setting(True, "answer queries over several patients, ITI-51, at /xds/iti51 and nowhere else")
     title_query: bool = setting(
@@ -361,7 +367,9 @@ def _from_file(file: str | None) -> Iterator[tuple[str, Any, str]]:
         return
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise SettingError(f"{path}: cannot be read: {error.strerror}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingError(f"{path}: cannot be read: {error}") from None
     for group, keys in content.items():
         if group not in GROUPS:
@@ -427,6 +435,11 @@ def check(settings: Settings) -> None:
     if role.role == "repository" and not role.registry_url:
         raise SettingError(
             "role.role = repository needs role.registry_url (option --registry): the ITI-42 address of the registry"
+        )
+    if role.registry_url and not _URL.match(role.registry_url):
+        raise SettingError(
+            f"{settings.origins.get('role.registry_url')}: role.registry_url = {role.registry_url!r} is not accepted; accepted: "
+            "http://host:port/path or https://host/path"
         )
     if role.role != "repository" and role.registry_url:
         raise SettingError(f"role.registry_url is only used with role.role = repository; role.role is {role.role}")

@@ -21,6 +21,7 @@ from metadata.domain_reading import DomainError
 from metadata.model import Submission
 from metadata.rules import table as rules
 from metadata.rules.attribute_rows import TYPED_PATIENT_ID
+from metadata.rules.removal import RemovalPolicy
 from metadata.rules.rule import Finding
 from metadata.rules.table import Policy
 from metadata.vocabulary import Transaction
@@ -29,6 +30,7 @@ from registry.documents import RegisteredDocuments
 from registry.iti18 import QueryOptions, RegistryStoredQuery
 from registry.iti42 import RegisterDocumentSet, RegisterOptions
 from registry.iti61 import RegisterOnDemandDocumentEntry, ResponseAction
+from registry.iti62 import RemovalOptions, RemoveMetadata
 from registry.patient_identity import Authorities
 from registry.search import Search, SearchOptions
 from repository.collector import collect
@@ -160,6 +162,7 @@ def registry_handlers(kit: Kit, codes: CodeBook) -> dict[Transaction, Handler]:
             registering, ResponseAction[kit.settings.domain.iti61_response.upper()]
         ),
     }
+    served[Transaction.ITI_62] = RemoveMetadata(kit.database, codes, removal_options(kit.settings))
     if kit.settings.domain.multi_patient:
         served[Transaction.ITI_51] = queries
     return served
@@ -253,6 +256,11 @@ def query_options(settings: Settings) -> QueryOptions:
         extensions=settings.domain.title_query and settings.domain.wire != "strict",
         typed_patient_ids=TYPED_PATIENT_ID in domain_of(settings).options,
     )
+
+
+def removal_options(settings: Settings) -> RemovalOptions:
+    """What removing metadata means."""
+    return RemovalOptions(RemovalPolicy(settings.domain.removal))
 
 
 def register_options(settings: Settings) -> RegisterOptions:
