@@ -52,12 +52,16 @@ class Authorities:
     by_namespace: Mapping[str, str] | None = None
     check_ins: bool = True
 
-    def accepts(self, oid: str) -> bool:
-        return not self.accepted or oid in self.accepted
+    def cx(self, id: str, namespace: str, oid: str, kind: str = "ISO") -> str | None:
+        """The identifier as the registry keeps it; None for one of another authority, which the registry ignores.
 
-    def oid_of(self, namespace: str) -> str:
-        """The OID behind a namespace; empty when it is not one of the domain's."""
-        return (self.by_namespace or {}).get(namespace, "")
+        A missing OID is completed from the namespace; `kind` is the type of the universal id (HD.3).
+        """
+        if not oid or kind not in ("ISO", ""):
+            oid = (self.by_namespace or {}).get(namespace, "")
+        if not oid or (self.accepted and oid not in self.accepted):
+            return None
+        return f"{id}^^^&{oid}&ISO"
 
 
 def finding(rule: str, section: str, message: str, remedy: str, value: str = "", code: ErrorCode | None = None) -> Finding:

@@ -161,6 +161,24 @@ class Domain:
 
 
 @dataclass(frozen=True, slots=True)
+class Mllp:
+    """The listener of the patient identity feed, ITI-8 (HL7 version 2 over MLLP), at the address of `server.host`."""
+
+    port: int = setting(0, "TCP port of the identity feed ITI-8 over MLLP; 0: it is not served", low=0, high=65535)
+    certificate: str = setting("", "PEM file of the listener's certificate and chain: every connection is TLS; empty: none is")
+    key: str = setting("", "PEM file of the key of that certificate")
+    authorities: str = setting(
+        "", "PEM file of the authorities of which every sender must show a certificate; empty: none is asked for"
+    )
+    message: int = setting(256 * KB, "one message", unit="bytes", low=KB, high=16 * MB)
+    connections: int = setting(64, "open connections of one process; others wait", unit="connections", low=1, high=1000)
+    idle: float = setting(300.0, "longest silence between two messages of a connection", unit="seconds", low=0.1, high=86_400)
+    message_seconds: float = setting(
+        30.0, "from the first byte of a message to its last, and for the TLS handshake", unit="seconds", low=0.1, high=600
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What one message may cost. Over a limit a request is refused by a SOAP Fault, or by the error named."""
 
@@ -210,6 +228,7 @@ class Settings:
     store: Store = Store()
     role: Role = Role()
     domain: Domain = Domain()
+    mllp: Mllp = Mllp()
     limits: Limits = Limits()
     origins: Mapping[str, str] = field(default_factory=dict)
 
@@ -265,7 +284,7 @@ class Row:
         return kind + bounds + (f" {self.unit}" if self.unit else "")
 
 
-GROUPS: dict[str, type] = {"server": Server, "store": Store, "role": Role, "domain": Domain, "limits": Limits}
+GROUPS: dict[str, type] = {"server": Server, "store": Store, "role": Role, "domain": Domain, "mllp": Mllp, "limits": Limits}
 _TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
 
 
@@ -432,6 +451,11 @@ def check(settings: Settings) -> None:
             f"{settings.origins.get('store.database')}: store.database = {settings.store.database!r} is not accepted; "
             "accepted: postgresql+psycopg://user@host/name, sqlite:////path, or nothing for SQLite in store.data"
         )
+    mllp = settings.mllp
+    if bool(mllp.certificate) != bool(mllp.key) or (mllp.authorities and not mllp.certificate):
+        raise SettingError("mllp.certificate and mllp.key are given together; mllp.authorities needs both")
+    if role.role == "repository" and mllp.port:
+        raise SettingError("mllp.port is the registry's: with role.role = repository the feed goes to the registry")
     if role.role == "repository" and not role.registry_url:
         raise SettingError(
             "role.role = repository needs role.registry_url (option --registry): the ITI-42 address of the registry"

@@ -7,6 +7,7 @@ without serving (`check-store`, `patient`).
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import Enum
@@ -15,7 +16,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from lxml import etree
 
-from metadata.datatypes import is_oid
 from metadata.domain import Domain
 from metadata.domain_reading import DomainError
 from metadata.model import Submission
@@ -31,7 +31,6 @@ from registry.iti18 import QueryOptions, RegistryStoredQuery
 from registry.iti42 import RegisterDocumentSet, RegisterOptions
 from registry.iti61 import RegisterOnDemandDocumentEntry, ResponseAction
 from registry.iti62 import RemovalOptions, RemoveMetadata
-from registry.patient_identity import Authorities
 from registry.search import Search, SearchOptions
 from repository.collector import collect
 from repository.content import Alarms, FileStore, StoreOptions
@@ -54,7 +53,9 @@ from server.domain import load_domain
 from server.health import HealthCheck
 from server.housekeeping import Housekeeping
 from server.identity import repository_unique_id
+from server.identity_feed import identity_feed
 from server.metrics import Metrics
+from server.mllp import MllpListener
 from server.settings import SettingError, Settings
 from server.site import Site
 from soap.call import Handler
@@ -115,14 +116,17 @@ class Application:
     wsgi: Site
     kit: Kit
     housekeeping: Housekeeping
+    mllp: MllpListener | None = None
 
     def close(self) -> None:
         self.housekeeping.stop()
+        if self.mllp is not None:
+            self.mllp.close()
         self.kit.close()
 
 
-def build(settings: Settings) -> Application:
-    """Open the store and put everything together. The housekeeping runs from now on."""
+def build(settings: Settings, feed: socket.socket | None = None) -> Application:
+    """Open the store and put everything together. The housekeeping runs from now on, and ITI-8 is taken from `feed`."""
     gauges: dict[str, tuple[str, Callable[[], float]]] = {}
     metrics = Metrics(gauges)
     kit = open_kit(settings, metrics.alarm)
@@ -133,7 +137,8 @@ def build(settings: Settings) -> Application:
     )
     housekeeping.start()
     site = Site(endpoint, HealthCheck(kit.database, kit.store), metrics, settings)
-    return Application(site, kit, housekeeping)
+    mllp = identity_feed(kit.database, settings, metrics, feed) if feed is not None else None
+    return Application(site, kit, housekeeping, mllp)
 
 
 # ----------------------------------------------------------------------------------------------------------- transactions
@@ -284,21 +289,6 @@ def repository_options(settings: Settings, unique_id: str) -> RepositoryOptions:
         policies=policies(settings),
         options=domain_of(settings).options,
     )
-
-
-def authorities(settings: Settings) -> Authorities:
-    """The assigning authorities of the domain. Raises SettingError for what is no OID."""
-    by_namespace: dict[str, str] = {}
-    accepted: set[str] = set()
-    for item in filter(None, (piece.strip() for piece in settings.domain.authorities.split(","))):
-        namespace, _, oid = item.removesuffix("&ISO").rpartition("&")
-        if not is_oid(oid):
-            place = settings.origins.get("domain.authorities")
-            raise SettingError(f"{place}: domain.authorities: {item!r} is not accepted; accepted: OID or NAMESPACE&OID")
-        accepted.add(oid)
-        if namespace:
-            by_namespace[namespace] = oid
-    return Authorities(frozenset(accepted), by_namespace, settings.domain.ins == "check")
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -21,8 +21,11 @@ OPTIONS: dict[str, str] = {
     "role": "role.role",
     "registry": "role.registry_url",
     "patients": "domain.patients",
+    "mllp_port": "mllp.port",
 }
-_METAVAR = {"data": "DIR", "host": "ADDRESS", "port": "PORT", "database": "URL", "workers": "N", "registry": "URL"}
+_METAVAR = {
+    "data": "DIR", "host": "ADDRESS", "port": "PORT", "database": "URL", "workers": "N", "registry": "URL", "mllp_port": "PORT",
+}  # fmt: skip
 
 
 class UsageError(click.ClickException):
@@ -43,7 +46,7 @@ def takes_settings(*names: str) -> Callable[[F], F]:
         for name in reversed(names):
             row = TABLE[OPTIONS[name]]
             shown = _METAVAR.get(name) or "|".join(row.choices)
-            function = click.option(f"--{name}", metavar=shown, help=f"{row.meaning} ({row.key}).")(function)
+            function = click.option(f"--{name.replace('_', '-')}", metavar=shown, help=f"{row.meaning} ({row.key}).")(function)
         return function
 
     return decorate

@@ -153,7 +153,7 @@ def _feed_of(settings: Settings) -> Iterator[IdentityFeed]:
     """The store's identities. A refusal ends the command with every reason."""
     from metadata.rules.rule import Refused
     from registry.patient_identity import IdentityFeed
-    from server.wiring import authorities
+    from server.identity_feed import authorities
 
     with database_of(settings) as database:
         try:

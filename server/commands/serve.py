@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import os
 import shlex
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ _WIDER = (
 
 
 @click.command("serve")
-@takes_settings("data", "host", "port", "database", "workers", "role", "registry", "patients")
+@takes_settings("data", "host", "port", "database", "workers", "role", "registry", "patients", "mllp_port")
 def command(**given: Any) -> None:
     """Serve a document registry and a document repository; the store is made on first use.
 
@@ -37,13 +38,13 @@ def serve(settings: Settings) -> None:
     """Prepare the store, then answer requests until a signal comes."""
     # The program is loaded once, before any fork: the first start takes half the time, and a worker that must be replaced is
     # there again after a twentieth of a second instead of half a second.
-    from server import http, metrics, preparation, wiring
+    from server import http, identity_feed, metrics, preparation, wiring
     from server.settings import SettingError
 
     try:
         wiring.wire_of(settings)
         wiring.policies(settings)
-        wiring.authorities(settings)
+        identity_feed.authorities(settings)
     except SettingError as error:
         raise UsageError(str(error)) from None
     gc.freeze()  # what is loaded stays shared between the processes
@@ -58,19 +59,36 @@ def serve(settings: Settings) -> None:
     except OSError as error:
         place = f"server.host = {settings.server.host}, server.port = {settings.server.port}"
         raise UsageError(f"{place}: {error.strerror}; choose another with --host and --port (0: any free port)") from None
+    feed = _feed_listener(settings)
     port = listener.getsockname()[1]
     if not is_local(settings.server.host):
         click.echo(_WIDER.format(host=settings.server.host), err=True)
     remove_counts = metrics.prepare(settings.server.workers)
     parent = os.getpid()
     try:
-        http.serve(listener, lambda: _load(settings), options_of(settings), lambda: click.echo(greeting(settings, port)))
+        http.serve(listener, lambda: _load(settings, feed), options_of(settings), lambda: click.echo(greeting(settings, port)))
     finally:
         if os.getpid() == parent:
             remove_counts()
 
 
-def _load(settings: Settings) -> Callable[..., Any]:
+def _feed_listener(settings: Settings) -> socket.socket | None:
+    """The socket of ITI-8, made before the workers so that all of them take from it; None where it is not served."""
+    if not settings.mllp.port:
+        return None
+    from server import http, identity_feed
+    from server.settings import SettingError
+
+    try:
+        identity_feed.mllp_tls(settings)
+        return http.listen(settings.server.host, settings.mllp.port)
+    except SettingError as error:
+        raise UsageError(str(error)) from None
+    except OSError as error:
+        raise UsageError(f"mllp.port = {settings.mllp.port}: {error.strerror}; choose another with --mllp-port") from None
+
+
+def _load(settings: Settings, feed: socket.socket | None) -> Callable[..., Any]:
     """In a worker: the application."""
     from server import wiring
 
@@ -79,7 +97,7 @@ def _load(settings: Settings) -> Callable[..., Any]:
     )
     # It greets at every start; what goes wrong on the wire is told by our own border.
     logging.getLogger("spyne").setLevel(logging.ERROR)
-    return wiring.build(settings).wsgi
+    return wiring.build(settings, feed).wsgi
 
 
 def options_of(settings: Settings) -> Any:
@@ -126,6 +144,9 @@ def greeting(settings: Settings, port: int) -> str:
         lines.append(f"  registry    {base}/xds/registry   ITI-42, ITI-18   (WSDL: ?wsdl)")
     else:
         lines.append(f"  registry    elsewhere: {settings.role.registry_url}")
+    if settings.mllp.port:
+        secure = " with TLS" if settings.mllp.certificate else ""
+        lines.append(f"  identities  {settings.server.host}:{settings.mllp.port}   ITI-8 over MLLP{secure}")
     lines.append(f"  watch       {base}/health   {base}/metrics")
     database = settings.value("store.database", secret=False)
     lines.append(f"  store       {settings.store.data}, database {database or 'SQLite in it'}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server import wiring
+from server import identity_feed, wiring
 from server.commands.serve import greeting, is_local, options_of
 from server.settings import GROUPS, TABLE, Row, SettingError, Settings, load
 from server.settings_page import settings_page
@@ -99,11 +99,12 @@ OTHER: dict[str, Any] = {
     "domain.wire_rows": "WIRE-058=accept",
     "store.database": "sqlite:////other/store.sqlite",
 }
-#: Read where the thing itself is made; each has a test of its own in test_serve.py, test_two_servers.py, in tests/proof or here.
+#: Read where the thing itself is made; each has a test of its own: in test_serve.py, test_mllp.py, test_two_servers.py or here.
 ELSEWHERE = {
     "domain.folder",
     "server.host", "server.port", "server.metrics", "server.workers", "store.data", "store.collect_hours", "role.role",
     "role.registry_url", "role.registry_seconds", "domain.multi_patient", "domain.iti61_response",
+    "mllp.port", "mllp.certificate", "mllp.key", "mllp.authorities",
 }  # fmt: skip
 
 
@@ -126,7 +127,8 @@ def governed(settings: Settings) -> list[object]:
     return [
         options_of(settings),
         wiring.limits_of(settings),
-        wiring.authorities(settings),
+        identity_feed.authorities(settings),
+        identity_feed.mllp_options(settings),
         wiring.wire_of(settings),
         wiring.store_options(settings),
         wiring.search_options(settings),

@@ -1,0 +1,211 @@
+"""ITI-8 Patient Identity Feed: one HL7 2.3.1 message in, one acknowledgement out; the only file that knows the hl7 package.
+
+(ITI TF-2: 3.8.) Only PID-3 and MRG-1 are looked at. A01, A04 and A05 make identifiers known, A40 merges, A08 changes nothing
+that a registry keeps. MSA-1 is AA when done (or nothing was to be done), AE when the content is refused, AR when the message is
+not for this receiver or the receiver could not work on it (HL7 2.3.1: 2.13.1). Whatever arrives is answered; nothing is raised.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import hl7
+
+from metadata.hl7 import escape, unescape
+from metadata.rules.rule import Finding, Refused
+from registry.patient_identity import MERGE, IdentityFeed, finding
+from storage.errors import StorageError
+
+LOG = logging.getLogger("carnet.feed")
+
+EVENTS = {"A01": "add", "A04": "add", "A05": "add", "A08": "ignore", "A40": "merge"}
+
+_MSH = re.compile(r"MSH([^\w\s\x00-\x1f\x7f])([^\w\s\x00-\x1f\x7f]{4})?")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+#: Longest text that is echoed.
+_SHOWN = 200
+_control_ids = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What is sent back, and what it says: `code` is MSA-1, `event` the trigger as far as understood, `text` the outcome."""
+
+    message: bytes
+    code: str
+    event: str
+    text: str
+    findings: Sequence[Finding] = ()
+
+
+class _Unusable(Exception):
+    """The message cannot be worked on: MSA-1, and why."""
+
+    def __init__(self, code: str, text: str) -> None:
+        self.code = code
+        self.text = text
+        super().__init__(text)
+
+
+@dataclass(slots=True)
+class _Header:
+    """MSH as far as the answer repeats it; empty where the message has none."""
+
+    sender: tuple[str, str] = ("", "")
+    receiver: tuple[str, str] = ("", "")
+    event: str = ""
+    control_id: str = ""
+    processing: str = "P"
+    version: str = "2.3.1"
+
+
+class PatientIdentityFeed:
+    """The registry's side of ITI-8. One object serves all threads."""
+
+    def __init__(self, feed: IdentityFeed) -> None:
+        self._feed = feed
+
+    def __call__(self, octets: bytes) -> Reply:
+        """The acknowledgement of one message, without the frame of its transport."""
+        header = _Header()
+        try:
+            message = _read(octets, header)
+            return _reply(header, "AA", self._act(message, header))
+        except Refused as refused:
+            texts = [f"{one.message}. {one.remedy} [{one.rule}, {one.section}]" for one in refused.findings]
+            return _reply(header, "AE", " ".join(texts), refused.findings)
+        except _Unusable as unusable:
+            return _reply(header, unusable.code, unusable.text)
+        except StorageError as error:
+            reference = os.urandom(4).hex()
+            LOG.error("reference %s: ITI-8 %s", reference, header.event, exc_info=error)
+            return _reply(header, "AR", f"the store did not take it now; send it again (reference {reference})")
+
+    def _act(self, message: hl7.Message, header: _Header) -> str:
+        """What was done, in words."""
+        work = EVENTS[header.event]
+        if work == "ignore":
+            return f"{header.event} changes nothing that a registry keeps"
+        pid = _single(message, "PID")
+        stays, foreign = self._ids(pid, 3)
+        if work == "add":
+            if not stays and not foreign:
+                raise _Unusable("AE", "PID-3 holds no patient identifier")
+            if not stays:
+                return "no identifier of this affinity domain: nothing was to be done"
+            return "added" if self._feed.add(stays) else "known already"
+        goes, foreign_goes = self._ids(_single(message, "MRG"), 1)
+        wrong = [_foreign(cx) for cx in (*(() if stays else foreign), *(() if goes else foreign_goes))]
+        if wrong:
+            raise Refused(wrong)
+        if len(goes) != 1 or len(stays) != 1:
+            raise _Unusable("AE", "A40 needs one identifier of the domain in PID-3, that which stays, and one in MRG-1")
+        self._feed.merge(goes[0], stays[0])
+        return "merged"
+
+    def _ids(self, segment: hl7.Segment, number: int) -> tuple[list[str], list[str]]:
+        """The identifiers of a CX field: those of the domain as the registry keeps them, and the others as they came."""
+        ours: list[str] = []
+        foreign: list[str] = []
+        for repetition in _repetitions(segment, number):
+            id = _part(repetition, 1)
+            namespace, oid, kind = (_part(repetition, 4, n) for n in (1, 2, 3))
+            if not id:
+                continue
+            cx = self._feed.authorities.cx(id, namespace, oid, kind)
+            (ours if cx else foreign).append(cx or f"{id}^^^{namespace}&{oid}&{kind}")
+        return list(dict.fromkeys(ours)), foreign
+
+
+def _foreign(cx: str) -> Finding:
+    message = "the assigning authority is not one of this affinity domain"
+    return finding("PIF-008", MERGE, message, "Merge identifiers of the domain's authorities only.", cx)
+
+
+# --------------------------------------------------------------------------------------------------------------- reading
+
+
+def _read(octets: bytes, header: _Header) -> hl7.Message:
+    """The message as segments; fills `header` as far as it can be read. Raises _Unusable."""
+    try:
+        text = octets.decode("utf-8")
+    except UnicodeDecodeError:
+        text = octets.decode("iso-8859-1")  # nothing but identifiers is looked at, and those are ASCII
+    text = text.lstrip("\r\n\ufeff ").replace("\r\n", "\r").replace("\n", "\r")
+    if not _MSH.match(text):
+        raise _Unusable("AR", "no HL7 message: it begins with MSH and its separators, MSH|^~\\&|")
+    _read_header(text, header)
+    # The rest of the message is not looked at, and what is not parsed costs nothing.
+    looked_at = "\r".join(line for line in text.split("\r") if line[:3] in ("MSH", "PID", "MRG"))
+    try:
+        message = hl7.parse(looked_at)
+    except (hl7.HL7Exception, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise _Unusable("AE", f"the message cannot be read as HL7 2: {error}") from None
+    if not header.control_id:
+        raise _Unusable("AE", "MSH-10, the message control id, is missing")
+    if not header.version.startswith("2."):
+        raise _Unusable("AR", f"version {header.version or 'none'} in MSH-12: HL7 2.3.1 is spoken here")
+    kind, _, event = header.event.partition("^")
+    header.event = event.partition("^")[0]
+    if kind != "ADT" or header.event not in EVENTS:
+        raise _Unusable("AR", f"{kind} {header.event} in MSH-9: a registry takes ADT {', '.join(EVENTS)}")
+    return message
+
+
+def _read_header(text: str, header: _Header) -> None:
+    """MSH by hand: it must be answered even when the rest cannot be read."""
+    line = text.partition("\r")[0]
+    fields = [_CONTROL.sub(" ", field)[:_SHOWN] for field in line.split(line[3])]
+    fields += [""] * (12 - len(fields))
+    component = line[4:5] or "^"
+    header.sender, header.receiver = (fields[2], fields[3]), (fields[4], fields[5])
+    header.event = "^".join(fields[8].split(component))
+    header.control_id = fields[9]
+    header.processing = fields[10].split(component)[0] or "P"
+    header.version = fields[11].split(component)[0]
+
+
+def _single(message: hl7.Message, name: str) -> hl7.Segment:
+    found = [segment for segment in message if str(segment[0]) == name]
+    if len(found) != 1:
+        raise _Unusable("AE", f"the message has {len(found)} {name} segments; it needs one")
+    return found[0]
+
+
+def _repetitions(segment: hl7.Segment, number: int) -> list[hl7.Container | str]:
+    return list(segment[number]) if len(segment) > number else []
+
+
+def _part(repetition: hl7.Container | str, component: int, subcomponent: int = 1) -> str:
+    """A subcomponent as text, unescaped and without blanks around it; empty where there is none."""
+    for position in (component, subcomponent):
+        if isinstance(repetition, str):
+            repetition = repetition if position == 1 else ""
+        else:
+            repetition = repetition[position - 1] if len(repetition) >= position else ""
+    return unescape(str(repetition)).strip()
+
+
+# -------------------------------------------------------------------------------------------------------------- answering
+
+
+def _reply(header: _Header, code: str, text: str, findings: Sequence[Finding] = ()) -> Reply:
+    now = datetime.now(UTC).strftime("%Y%m%d%H%M%S")
+    # What came is echoed as it came where it stands between separators of ours, and shortened.
+    echo: Callable[[str], str] = lambda value: re.sub(r"[|\r\n]", " ", value)[:_SHOWN]  # noqa: E731
+    shown = escape(_CONTROL.sub(" ", text))[:2000]
+    own_id = f"{now}{os.getpid()}{next(_control_ids)}"[-20:]
+    msh = (
+        "MSH", "^~\\&", *map(echo, header.receiver), *map(echo, header.sender), now, "",
+        f"ACK^{echo(header.event)}" if header.event in EVENTS else "ACK", own_id, echo(header.processing), "2.3.1",
+    )  # fmt: skip
+    segments = ["|".join(msh), "|".join(("MSA", code, echo(header.control_id), shown if code != "AA" else escape(text)))]
+    if code != "AA":
+        segments.append(f"ERR|^^^{'207' if code == 'AR' else '204'}&{shown}")
+    return Reply("".join(f"{segment}\r" for segment in segments).encode(), code, header.event, text, findings)

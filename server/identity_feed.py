@@ -1,0 +1,67 @@
+"""The patient identity feed out of the settings: whose identifiers are the domain's, and the listener of ITI-8."""
+
+from __future__ import annotations
+
+import atexit
+import socket
+import ssl
+import time
+
+from metadata.datatypes import is_oid
+from metadata.vocabulary import Transaction
+from registry.patient_feed import PatientIdentityFeed, Reply
+from registry.patient_identity import Authorities, IdentityFeed
+from security.tls import TlsError, server_context
+from server.metrics import Metrics
+from server.mllp import MllpListener, MllpOptions
+from server.settings import SettingError, Settings
+from storage.database import Database
+
+
+def authorities(settings: Settings) -> Authorities:
+    """The assigning authorities of the domain. Raises SettingError for what is no OID."""
+    by_namespace: dict[str, str] = {}
+    accepted: set[str] = set()
+    for item in filter(None, (piece.strip() for piece in settings.domain.authorities.split(","))):
+        namespace, _, oid = item.removesuffix("&ISO").rpartition("&")
+        if not is_oid(oid):
+            place = settings.origins.get("domain.authorities")
+            raise SettingError(f"{place}: domain.authorities: {item!r} is not accepted; accepted: OID or NAMESPACE&OID")
+        accepted.add(oid)
+        if namespace:
+            by_namespace[namespace] = oid
+    return Authorities(frozenset(accepted), by_namespace, settings.domain.ins == "check")
+
+
+def identity_feed(database: Database, settings: Settings, metrics: Metrics, listener: socket.socket) -> MllpListener:
+    """ITI-8 on a listening socket, begun; ended with the process, when the messages begun are answered."""
+    answer = PatientIdentityFeed(IdentityFeed(database, authorities(settings)))
+
+    def counted(message: bytes) -> Reply:
+        began = time.perf_counter()
+        reply = answer(message)
+        codes = [finding.code.value for finding in reply.findings]
+        metrics.transaction(Transaction.ITI_8.code, reply.code, time.perf_counter() - began, codes)
+        return reply
+
+    mllp = MllpListener(listener, counted, mllp_options(settings), mllp_tls(settings))
+    mllp.start()
+    atexit.register(mllp.close)
+    return mllp
+
+
+def mllp_options(settings: Settings) -> MllpOptions:
+    """The listener of ITI-8."""
+    mllp = settings.mllp
+    return MllpOptions(mllp.message, mllp.connections, mllp.idle, mllp.message_seconds, settings.server.drain_seconds)
+
+
+def mllp_tls(settings: Settings) -> ssl.SSLContext | None:
+    """TLS of ITI-8; None where it is plain. Raises SettingError for files that cannot be used."""
+    mllp = settings.mllp
+    if not mllp.certificate:
+        return None
+    try:
+        return server_context(mllp.certificate, mllp.key, mllp.authorities)
+    except TlsError as error:
+        raise SettingError(f"mllp.certificate, mllp.key, mllp.authorities: {error}") from None
