@@ -66,7 +66,7 @@ class Authorities:
 
 def finding(rule: str, section: str, message: str, remedy: str, value: str = "", code: ErrorCode | None = None) -> Finding:
     """One reason why an identity message is refused."""
-    chosen = code or ErrorCode.XDSPatientIDReconciliationError
+    chosen = code or ErrorCode.XDSRegistryError
     return Finding(rule=rule, code=chosen, message=message, remedy=remedy, attribute="patientId", value=value, section=section)
 
 
