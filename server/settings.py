@@ -3,8 +3,8 @@
 A setting is a field of one of the groups below. Its value comes from, in rising order of precedence: the default; the file
 `carnet.toml` (`[group]` then `key = value`); the environment (`CARNET_GROUP_KEY`); the command line (`--set group.key=value`
 or the option a command has for it). A wrong key or value is refused at start with the place, the key and what is accepted.
-Lower floors never see this module: `server/wiring.py` fills their option dataclasses from it. The file is long because it is one
-table: a line or two for each setting.
+Lower floors never see this module: `server/wiring.py` fills their option dataclasses from it. The file is one piece because it
+is one table: a line or two for each setting.
 """
 
 from __future__ import annotations
