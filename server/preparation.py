@@ -51,6 +51,12 @@ def prepare(settings: Settings) -> None:
         raise StoreError(f"store.database{'' if named else ' (SQLite)'}: {error}{_remedy(str(error))}") from None
 
 
+def is_new(settings: Settings) -> bool:
+    """Whether `prepare` would make the store: SQLite without a file. A database server always has its database."""
+    url = settings.database_url()
+    return url.startswith("sqlite") and not Path(url.removeprefix("sqlite:///")).exists()
+
+
 def _remedy(told: str) -> str:
     if "does not exist" in told and "database" in told:
         return "; make it first (createdb NAME), the tables are made by this program"

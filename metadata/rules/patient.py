@@ -57,7 +57,7 @@ def patient_known(context: Context, submission: Submission) -> Iterator[Fault]:
     if patient and not facts.patient_is_known(patient) and not facts.subsumed_by(patient):
         remedy = (
             "Correct the id and its assigning authority, or make the patient known first: by the identity feed (ITI-8, ITI-44) "
-            f"or with the command ./carnet patient add '{patient}'."
+            f"or with the command ./carnet patient add '{patient}' --data DIR, DIR being the registry's store."
         )
         yield Fault("the patient is not known to the registry", "patientId", patient, remedy, object, line)
 

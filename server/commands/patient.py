@@ -34,7 +34,7 @@ def add(identifiers: tuple[str, ...], as_json: bool, **given: Any) -> None:
     _refuse_wrong_ins(wanted, settings)
     from registry import patients
 
-    with database_of(settings) as database:
+    with database_of(settings, make=True) as database:
         added = [{"patient": cx, "added": patients.add(database, cx)} for cx in wanted]
     if as_json:
         click.echo(json.dumps(added, indent=2))
@@ -163,14 +163,19 @@ def _feed_of(settings: Settings) -> Iterator[IdentityFeed]:
 
 
 @contextmanager
-def database_of(settings: Settings) -> Iterator[Database]:
-    """The store's database, made when it is new. A store that cannot be used ends the command."""
+def database_of(settings: Settings, make: bool = False) -> Iterator[Database]:
+    """The store's database. A store that cannot be used ends the command, as does one that is not there unless `make`."""
     from server import preparation
     from storage.database import open_database
     from storage.errors import StorageError
 
+    new = preparation.is_new(settings)
+    if new and not make:
+        raise click.ClickException(f"store.data = {settings.store.data}: there is no store; `serve` or `patient add` makes one")
     try:
         preparation.prepare(settings)
+        if new:  # a typing error in --data is seen here, and not when the server still does not know the patient
+            click.echo(f"a new store was made in {settings.store.data}", err=True)
         database = open_database(settings.database_url())
         try:
             yield database

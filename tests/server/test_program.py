@@ -13,7 +13,8 @@ from click.testing import CliRunner, Result
 
 from server.__main__ import Program, program
 from server.commands import COMMANDS
-from server.settings import TABLE
+from server.preparation import prepare
+from server.settings import TABLE, load
 from tests.server.exchange import announce, package
 from tests.server_process import ROOT, ServerProcess
 
@@ -110,6 +111,17 @@ def test_a_wrong_setting_ends_a_command_with_2() -> None:
         assert "Error: " in result.output
 
 
+def test_a_mistyped_store_is_told_and_not_taken_for_the_servers(tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path / "typo"))
+    for arguments in (("list",), ("show", CX), ("alias", CX, "2^^^&1.2.3.4.5&ISO"), ("merge", CX, "2^^^&1.2.3.4.5&ISO")):
+        result = run("patient", *arguments, *data)
+        assert result.exit_code == 1 and "there is no store" in result.output, arguments
+    assert not (tmp_path / "typo").exists()
+    made = run("patient", "add", CX, *data)
+    assert made.exit_code == 0 and f"a new store was made in {tmp_path / 'typo'}" in made.stderr
+    assert "new store" not in run("patient", "add", "2^^^&1.2.3.4.5&ISO", *data).stderr
+
+
 def test_patients_are_added_listed_and_shown(tmp_path: Path) -> None:
     data = ("--data", str(tmp_path / "data"))
     assert "added" in run("patient", "add", CX, "4712^^^&1.2.3.4.5&ISO", *data).output
@@ -134,6 +146,7 @@ def test_a_patient_id_of_another_form_is_refused_and_an_unknown_one_told(tmp_pat
         result = run("patient", "add", wrong, *data)
         assert result.exit_code == 2, wrong
         assert "ID^^^&OID&ISO" in result.output
+    prepare(load(options={"store.data": data[1]}, environ={}))
     result = run("patient", "show", CX, *data)
     assert result.exit_code == 1 and "carnet patient add" in result.output
     assert json.loads(run("patient", "list", "--json", *data).output) == []
