@@ -1,6 +1,7 @@
 """The measurements: each next to its floors, interleaved with them, the median of some rounds.
 
-`reads`, `writes` and `large` yield finished rows; `server/commands/bench.py` prints them and `report.py` says what they mean.
+`reads`, `writes` and `slow_flush` yield finished rows (`large.py` those of large documents); `server/commands/bench.py` prints
+them and `report.py` says what they mean.
 Its lines stay in one file because each measurement is read beside the floor it is divided by.
 """
 
@@ -18,6 +19,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+
+import sqlalchemy as sa
 
 from benchmarks import floors, load, messages, processes
 from benchmarks.fill import PER_PATIENT, REPOSITORY, bytes_per_entry, fill
@@ -176,7 +179,7 @@ def _insert_work(scratch: str, document: bytes, plan: Plan) -> list[list[floors.
     from repository.tables import DocumentState
 
     upgrade(scratch)
-    database = floors.RecordingDatabase(open_database(scratch))
+    database = floors.RecordingDatabase(open_database(_hasty(scratch)))
     made = messages.Submissions(1, 500)
     try:
         register = RegisterDocumentSet(database, CodeBook(), RegisterOptions(open_domain=True))
@@ -191,6 +194,13 @@ def _insert_work(scratch: str, document: bytes, plan: Plan) -> list[list[floors.
         return [floors.inserts(work) for work in database.work if floors.inserts(work)]
     finally:
         database.close()
+
+
+def _hasty(url: str) -> str:
+    """The same database without waiting for flushes: what is recorded there need not last."""
+    if is_sqlite(url):
+        return url
+    return sa.make_url(url).update_query_dict({"options": "-c synchronous_commit=off"}).render_as_string(hide_password=False)
 
 
 class Databases:
@@ -215,8 +225,6 @@ class Databases:
         """The URL of a database that stays for the next run; made where it is missing."""
         if is_sqlite(self.base):
             return f"sqlite:///{self._folder / f'{name}.sqlite'}"
-        import sqlalchemy as sa
-
         url = sa.make_url(self.base).set(database=f"carnet_bench_{name}")
         engine = sa.create_engine(self.base)
         with engine.connect() as connection:
@@ -227,8 +235,6 @@ class Databases:
         return url.render_as_string(hide_password=False)
 
     def _admin(self, statement: str) -> None:
-        import sqlalchemy as sa
-
         engine = sa.create_engine(self.base, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             connection.exec_driver_sql(statement)
@@ -304,7 +310,7 @@ def _durable(databases: Databases, work: list[list[floors.Statement]], clients: 
 
 def _enough(work: list[list[floors.Statement]], clients: int) -> int:
     """How many submissions tell a rate: fewer where one client waits for every flush."""
-    return min(len(work), 400 * clients)
+    return min(len(work), 200 * clients)
 
 
 def _split(work: list[list[floors.Statement]]) -> tuple[list[floors.Statement], list[list[floors.Statement]]]:
@@ -323,31 +329,36 @@ def _is_reference(sql: str) -> bool:
     return words[2] in ("patient", "code") if words[0] == "INSERT" else words[1] == "patient"
 
 
-def slow_flush(databases: Databases, plan: Plan, library: Path | None, clients: int = 32) -> Iterator[Row]:
-    """ITI-41 of 20 kB with a millisecond added to every flush of the server and of the floor alike (SQLite only: a PostgreSQL
-    server is not ours to restart; give `--database` a server that runs with the library to measure it)."""
-    if library is None or not is_sqlite(databases.base):
-        return
-    environ = {"LD_PRELOAD": str(library), "CARNET_FLUSH_DELAY_US": "1000"}
+def slow_flush(databases: Databases, plan: Plan, library: Path, clients: int = 32) -> Iterator[Row]:
+    """ITI-41 of 20 kB with a millisecond added to every flush of server and floor alike.
+
+    On PostgreSQL `databases` has to be a server that was started with the library (`slow_postgres.py`).
+    """
+    store = "SQLite" if is_sqlite(databases.base) else "PostgreSQL"
+    environ = delayed(library)
     document = messages.cda(20 * KB - 8)
     work = _insert_work(databases.fresh("scratch"), document, plan)
     url = databases.fresh("writes")
     data = plan.folder / "data-writes"
     shutil.rmtree(data, ignore_errors=True)
-    with processes.carnet(data, url, 1, environ, "domain.patients=open") as server:
+    with processes.carnet(data, url, processes_for(url, plan), environ, "domain.patients=open") as server:
         made = messages.Submissions(random.getrandbits(40), 500)
         make = partial(_provide, made, document)
         load.run(server.address, make, 2, 1.0)
         d, grouped, runs = [], [], []
         for _ in range(plan.rounds):
-            d.append(_slow_floor(databases, work[:400], clients, environ, plan, False))
-            grouped.append(_slow_floor(databases, work, clients, environ, plan, True))
+            plan.say(f"{store}: ITI-41 20 kB, every flush 1 ms slower, {clients} clients")
+            if is_sqlite(url):
+                d.append(_slow_floor(databases, work[:400], clients, environ, plan, False))
+                grouped.append(_slow_floor(databases, work, clients, environ, plan, True))
+            else:
+                d.append(_durable(databases, work, clients))
             runs.append(load.run(server.address, make, clients, plan.seconds))
     runs.sort(key=lambda r: r.rate)
     middle = runs[len(runs) // 2]
     yield Row(
         what="ITI-41 20 kB, every flush 1 ms slower",
-        store="SQLite",
+        store=store,
         clients=clients,
         rate=middle.rate,
         unit="documents/s",
@@ -356,6 +367,11 @@ def slow_flush(databases: Databases, plan: Plan, library: Path | None, clients: 
         floors={"D": _median(d)} | _grouped(grouped),
         share=middle.rate / _median(d),
     )
+
+
+def delayed(library: Path) -> dict[str, str]:
+    """The environment in which a process loads the library."""
+    return {"LD_PRELOAD": str(library), "CARNET_FLUSH_DELAY_US": "1000"}
 
 
 def _slow_floor(
@@ -393,114 +409,3 @@ def build_slow_flush(folder: Path) -> Path | None:
     source = Path(__file__).with_name("slow_flush.c")
     subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", str(library), str(source), "-ldl"], check=True)
     return library
-
-
-# ------------------------------------------------------------------------------------------------------------------ large
-
-
-def large(plan: Plan) -> Iterator[Row]:
-    """ITI-41 and ITI-43 of large documents on the embedded store: MB/s, shares of their floors, memory."""
-    data = plan.folder / "data-large"
-    shutil.rmtree(data, ignore_errors=True)
-    with (
-        processes.carnet(data, "", 1, None, "domain.patients=open") as server,
-        processes.bare(plan.folder) as bare,
-    ):
-        yield Row(what="idle worker, resident", store="SQLite", clients=0, rate=server.memory("VmRSS") / MB, unit="MB")
-        for size in plan.large:
-            plan.say(f"documents of {size // MB} MB")
-            yield from _large(server, bare, data, size, plan)
-
-
-def _large(server: processes.Process, bare: processes.Process, data: Path, size: int, plan: Plan) -> Iterator[Row]:
-    rounds = 1 if size > 256 * MB else plan.rounds
-    chunk = os.urandom(floors.CHUNK)
-    count = size // len(chunk)
-    made = messages.Submissions(random.getrandbits(40), 5)
-    raw, kept, speeds, growth = [], [], [], 0
-    for number in range(rounds):
-        plan.say(f"upload {number + 1} of {rounds}")
-        stamp = os.urandom(16)
-        before, after = messages.mtom_ends(Transaction.ITI_41, made.provide_body(), mime="application/octet-stream")
-        length = len(before) + 16 + count * len(chunk) + len(after)
-        head = f"POST {{}} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {messages.MTOM}\r\nContent-Length: {length}\r\n\r\n"
-        seconds, _ = load.upload(bare.address, head.format("/?size=400").encode() + before + stamp, chunk, count, after)
-        raw.append(size / seconds)
-        kept.append(floors.hash_and_write(plan.folder, size))
-        with processes.peak(server) as grown:
-            seconds, answer = load.upload(
-                server.address, head.format(Transaction.ITI_41.path).encode() + before + stamp, chunk, count, after
-            )
-        if load.SUCCESS not in answer:
-            raise load.LoadError(f"ITI-41 of {size} bytes: {answer[:1500]!r}")
-        speeds.append(size / seconds)
-        growth = max(growth, grown[0])
-    floor = both(_median(raw), _median(kept))
-    yield Row(
-        what=f"ITI-41 {size // MB} MB",
-        store="SQLite",
-        clients=1,
-        rate=_median(speeds) / MB,
-        unit="MB/s",
-        floors={"raw upload": _median(raw) / MB, "hashes+write+fsync": _median(kept) / MB, "F": floor / MB},
-        share=_median(speeds) / floor,
-        memory=growth,
-    )
-    yield from _downloads(server, bare, data, size, plan, rounds)
-
-
-def _downloads(
-    server: processes.Process, bare: processes.Process, data: Path, size: int, plan: Plan, rounds: int
-) -> Iterator[Row]:
-    from repository.tables import document
-
-    database = open_database(f"sqlite:///{data / 'carnet.sqlite'}")
-    try:
-        with database.read() as connection:
-            from sqlalchemy import select
-
-            rows = connection.execute(select(document.c.unique_id, document.c.sha256, document.c.size))
-    finally:
-        database.close()
-    unique_id, digest = next((row[0], bytes(row[1]).hex()) for row in rows if abs(row[2] - size) < KB)
-    request = messages.retrieve(_repository(data), unique_id)
-    link = plan.folder / "bare.bin"
-    link.unlink(missing_ok=True)
-    os.link(next((data).rglob(digest)), link)
-    raw, hashed, speeds, growth = [], [], [], 0
-    for _ in range(rounds):
-        seconds, _ = load.download(bare.address, f"GET /file?{link.name} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        raw.append(size / seconds)
-        hashed.append(floors.hashing(size))
-        with processes.peak(server) as grown:
-            seconds, got = load.download(server.address, request)
-        if got < size:
-            raise load.LoadError(f"ITI-43 of {size} bytes answered {got}")
-        speeds.append(size / seconds)
-        growth = max(growth, grown[0])
-    link.unlink()
-    floor = both(_median(raw), _median(hashed))
-    yield Row(
-        what=f"ITI-43 {size // MB} MB",
-        store="SQLite",
-        clients=1,
-        rate=_median(speeds) / MB,
-        unit="MB/s",
-        floors={"bare file": _median(raw) / MB, "SHA-256": _median(hashed) / MB, "F": floor / MB},
-        share=_median(speeds) / floor,
-        memory=growth,
-    )
-
-
-def _repository(data: Path) -> str:
-    """The repositoryUniqueId of a store, as the registry has it."""
-    from sqlalchemy import select
-
-    from registry.tables import REPOSITORY_SCHEME, code
-
-    database = open_database(f"sqlite:///{data / 'carnet.sqlite'}")
-    try:
-        with database.read() as connection:
-            return str(connection.execute(select(code.c.code).where(code.c.scheme == REPOSITORY_SCHEME))[0][0])
-    finally:
-        database.close()

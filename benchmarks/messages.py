@@ -138,7 +138,7 @@ class Submissions:
         submission = build_submission([marked], source_id=SOURCE, unique_id="@@SET@@")
         self._template = build_submit_objects_request(submission).decode()
         self.made = 0
-        self._seed = seed
+        self.seed = seed
         self._patients = patients
 
     def completed(self, repository: str, document: bytes, sha1: str) -> bytes:
@@ -159,8 +159,8 @@ class Submissions:
         if extra_slots:
             text = text.replace('<rim:Slot name="creationTime">', extra_slots + '<rim:Slot name="creationTime">', 1)
         return (
-            text.replace("@@DOCUMENT@@", f"1.2.250.1.213.99.2.{self._seed}.{number}")
-            .replace("@@SET@@", f"1.2.250.1.213.99.3.{self._seed}.{number}")
+            text.replace("@@DOCUMENT@@", f"1.2.250.1.213.99.2.{self.seed}.{number}")
+            .replace("@@SET@@", f"1.2.250.1.213.99.3.{self.seed}.{number}")
             .replace("@@PATIENT@@", _escape(patient_cx(number % self._patients)))
             .encode()
         )

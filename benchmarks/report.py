@@ -74,7 +74,8 @@ def verdicts(rows: Iterable[Row]) -> list[Verdict]:
         elif row.what.startswith("database bytes an entry"):
             found.append(Verdict(f"database bytes an entry, {row.store}, {row.entries} entries", row.rate, 1200.0, False))
         if row.memory >= 0:
-            found.append(Verdict(f"{row.what}: anonymous memory grows by MB", row.memory / 2**20, 16.0, False))
+            limit = 4.0 if row.what.endswith("each further one at once") else 16.0
+            found.append(Verdict(f"{row.what}: anonymous memory grows by MB", row.memory / 2**20, limit, False))
     return found
 
 

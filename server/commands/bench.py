@@ -85,7 +85,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _measured(stores: list[Databases], sizes: tuple[int, ...], parts: tuple[str, ...], plan: Plan) -> Iterator[Row]:
-    from benchmarks import measure
+    from benchmarks import large, measure
 
     for databases in stores:
         if "reads" in parts:
@@ -95,13 +95,30 @@ def _measured(stores: list[Databases], sizes: tuple[int, ...], parts: tuple[str,
                 yield from measure.reads(url, size, plan)
         if "writes" in parts:
             yield from measure.writes(databases, plan)
-        if "flush" in parts:
-            library = measure.build_slow_flush(plan.folder)
-            if library is None:
-                plan.say("no C compiler here: the slow flush is not measured")
-            yield from measure.slow_flush(databases, plan, library)
+    if "flush" in parts:
+        yield from _flush(stores, plan)
     if "large" in parts:
-        yield from measure.large(plan)
+        yield from large.large(plan)
+
+
+def _flush(stores: list[Databases], plan: Plan) -> Iterator[Row]:
+    """The slow flush, on each kind of database that is measured; PostgreSQL by a server of our own."""
+    from benchmarks import measure, slow_postgres
+
+    library = measure.build_slow_flush(plan.folder)
+    if library is None:
+        plan.say("no C compiler here: the slow flush is not measured")
+        return
+    if any(measure.is_sqlite(databases.base) for databases in stores):
+        yield from measure.slow_flush(measure.Databases("sqlite://", plan.folder), plan, library)
+    if all(measure.is_sqlite(databases.base) for databases in stores):
+        return
+    programs = slow_postgres.programs()
+    if programs is None:
+        plan.say("no initdb and pg_ctl here: the slow flush is not measured on PostgreSQL")
+        return
+    with slow_postgres.slow_server(programs, library) as url:
+        yield from measure.slow_flush(measure.Databases(url, plan.folder), plan, library)
 
 
 def _line(row: Row) -> str:
@@ -116,6 +133,8 @@ def _print(rows: list[Row]) -> None:
     from benchmarks.report import machine, verdicts
 
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)
     table = Table(title="Measured", caption=", ".join(f"{k} {v}" for k, v in machine().items()))
     for column in ("what", "store", "entries", "clients", "rate", "p50 ms", "p99 ms", "floors", "share", "memory +MB"):
         table.add_column(column, justify="left" if column in ("what", "store", "floors") else "right")
