@@ -54,6 +54,7 @@ from server.health import HealthCheck
 from server.housekeeping import Housekeeping
 from server.identity import repository_unique_id
 from server.identity_feed import identity_feed
+from server.journal import Journal
 from server.metrics import Metrics
 from server.mllp import MllpListener
 from server.settings import SettingError, Settings
@@ -131,7 +132,13 @@ def build(settings: Settings, feed: socket.socket | None = None) -> Application:
     metrics = Metrics(gauges)
     kit = open_kit(settings, metrics.alarm)
     gauges["carnet_store_free_bytes"] = ("Room left on the disk of the document store.", lambda: free_bytes(kit.store))
-    endpoint = Endpoint(handlers(kit), endpoint_options(kit, lambda exchange: observe(metrics, exchange)))
+    journal = Journal()
+
+    def over(exchange: Exchange) -> None:
+        observe(metrics, exchange)
+        journal(exchange)
+
+    endpoint = Endpoint(handlers(kit), endpoint_options(kit, over))
     housekeeping = Housekeeping(
         lambda: collect(kit.store, kit.index, kit.registry), Path(settings.store.data) / "collected", settings.store.collect_hours
     )

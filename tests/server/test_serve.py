@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -290,6 +293,25 @@ def test_an_open_address_without_tls_warns_and_the_access_log_tells_no_secret(tm
         assert status == 200
     assert "127.0.0.1 GET /metrics 200 " in server.log()
     assert "4711" not in server.log().replace("'4711^^^", "")
+
+
+def test_the_log_tells_of_refusals_and_first_notes_without_a_patient(tmp_path: Path) -> None:
+    announce(tmp_path / "data")
+    with ServerProcess(tmp_path / "data") as server:
+        assert package(b"x").send(server).accepted
+        silent = server.log()
+        assert not package(b"x", patient_id="secret-4711^^^&1.2.3.4.5&ISO").send(server).accepted
+        for _ in range(2):
+            send = urllib.request.Request(server.registry, b"<secret-4711/>", {"Content-Type": "application/soap+xml"})
+            with pytest.raises(urllib.error.HTTPError):
+                urllib.request.urlopen(send, timeout=30)
+    assert "carnet.exchange" not in silent
+    told = [line for line in server.log().splitlines() if "carnet.exchange" in line]
+    assert re.search(r"ITI-41 from 127\.0\.0\.1 urn:uuid:[0-9a-f-]{36} FAILURE: XDSUnknownPatientId \[PAT-003\]$", told[0])
+    assert [line.partition("carnet.exchange: ")[2] for line in told[1:]] == [
+        "POST from 127.0.0.1 FAULT, HTTP 500: WIRE-023-other"
+    ] * 2
+    assert "4711" not in "".join(told)
 
 
 @pytest.mark.parametrize(("readers", "status"), [("nobody", 403), ("everyone", 200)])

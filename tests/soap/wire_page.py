@@ -46,10 +46,11 @@ it is sent breaks the connection before the closing boundary, so that nobody tak
 
 ## Quirks
 
-`accept` is silence; `note` is acceptance with a note in the log; `refuse` is a fault that carries the id. The strict profile
-(`domain.wire = strict`) refuses what the standards do not allow. Single rows can be changed (`domain.wire_rows`), but for those
-marked fixed: what can be read in two ways, and what would make the server fetch something, is refused always. Rows of another
-seat than the SOAP layer are met by the HTTP server, by the query table or by the signature check.
+`accept` is silence; `note` is counted in the metrics, and told in the log when first met; `refuse` is a fault that carries the
+id. The strict profile (`domain.wire = strict`) refuses what the standards do not allow. Single rows can be changed
+(`domain.wire_rows`), but for those marked fixed: what can be read in two ways, and what would make the server fetch something,
+is refused always. Rows of another seat than the SOAP layer are met by the HTTP server, by the query table or by the signature
+check.
 
 | id | quirk | default | strict | fixed | seat | source |
 |---|---|---|---|---|---|---|
