@@ -18,6 +18,8 @@ from server.version import version
 TRANSACTIONS: tuple[tuple[Actor, Transaction, str], ...] = (
     (Actor.REGISTRY, Transaction.ITI_42, "responder"),
     (Actor.REGISTRY, Transaction.ITI_18, "responder"),
+    (Actor.REGISTRY, Transaction.ITI_8, "responder, HL7 2.3.1 over MLLP, with `mllp.port`"),
+    (Actor.REGISTRY, Transaction.ITI_44, "responder; also PRPA_IN201302UV02, PRPA_IN201304UV02"),
     (Actor.REGISTRY, Transaction.ITI_51, "responder, with `domain.multi_patient`"),
     (Actor.REGISTRY, Transaction.ITI_61, "responder"),
     (Actor.REGISTRY, Transaction.ITI_62, "responder"),
@@ -26,10 +28,12 @@ TRANSACTIONS: tuple[tuple[Actor, Transaction, str], ...] = (
     (Actor.REPOSITORY, Transaction.ITI_43, "responder"),
 )
 TITLES = {
+    Transaction.ITI_8: "Patient Identity Feed",
     Transaction.ITI_18: "Registry Stored Query",
     Transaction.ITI_41: "Provide and Register Document Set-b",
     Transaction.ITI_42: "Register Document Set-b",
     Transaction.ITI_43: "Retrieve Document Set",
+    Transaction.ITI_44: "Patient Identity Feed HL7 V3",
     Transaction.ITI_51: "Multi-Patient Stored Query",
     Transaction.ITI_61: "Register On-Demand Document Entry",
     Transaction.ITI_62: "Remove Metadata",
@@ -109,6 +113,8 @@ CODES: dict[Transaction, tuple[ErrorCode, ...]] = {
         _E.XDSUnknownRepositoryId,
     ),
 }
+#: The identity feeds acknowledge with reasons in words; behind each reason stands one of these codes.
+CODES[Transaction.ITI_8] = CODES[Transaction.ITI_44] = (_E.XDSRegistryError, _E.XDSUnknownPatientId)
 #: Association types that a submission may bring.
 _RELATIONSHIPS = tuple(t for t in AssociationType if t.db <= AssociationType.IS_SNAPSHOT_OF.db)
 
@@ -128,9 +134,9 @@ _PAGES = """The rules behind them are listed in [rules.md](rules.md), the settin
 on the wire beyond the standard in [wire.md](wire.md)."""
 _LIMITS = """## What is not claimed
 
-The groupings with a CT Time Client and with an ATNA Secure Node, the patient identity feeds (ITI-8, ITI-44), Metadata Update
+The groupings with a CT Time Client and with an ATNA Secure Node, Metadata Update
 (ITI-57), Remove Documents (ITI-86) and Asynchronous Web Services Exchange are not claimed by this
-version. Patients are made known by the command
+version. Patients are made known by the identity feeds, by the command
 `carnet patient add`, or by their first submission where the setting `patients` is `open`.
 """
 
@@ -143,7 +149,7 @@ def integration_statement() -> str:
     parts += _table(
         "Actors and transactions",
         ("Actor", "Transaction", "Side", "SOAP 1.2 action", "Path"),
-        ((a.value, f"{t.code} {TITLES[t]}", side, f"`{t.action}`", f"`{t.path}`") for a, t, side in TRANSACTIONS),
+        ((a.value, f"{t.code} {TITLES[t]}", side, *_where(t)) for a, t, side in TRANSACTIONS),
     )
     parts += [_PATHS, ""]
     parts += _table("Options", ("Actor", "Option", "What it means here"), ((a.value, name, text) for a, name, text in OPTIONS))
@@ -159,6 +165,11 @@ def integration_statement() -> str:
     )
     parts += [_PAGES, "", _LIMITS]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _where(transaction: Transaction) -> tuple[str, str]:
+    """Action and path; ITI-8 is no web service and has neither."""
+    return (f"`{transaction.action}`", f"`{transaction.path}`") if transaction.action else ("", "")
 
 
 def _queries(transaction: Transaction) -> list[QueryDefinition]:

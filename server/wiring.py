@@ -31,6 +31,8 @@ from registry.iti18 import QueryOptions, RegistryStoredQuery
 from registry.iti42 import RegisterDocumentSet, RegisterOptions
 from registry.iti61 import RegisterOnDemandDocumentEntry, ResponseAction
 from registry.iti62 import RemovalOptions, RemoveMetadata
+from registry.patient_feed_v3 import PatientIdentityFeedV3
+from registry.patient_identity import IdentityFeed
 from registry.search import Search, SearchOptions
 from repository.collector import collect
 from repository.content import Alarms, FileStore, StoreOptions
@@ -53,7 +55,7 @@ from server.domain import load_domain
 from server.health import HealthCheck
 from server.housekeeping import Housekeeping
 from server.identity import repository_unique_id
-from server.identity_feed import identity_feed
+from server.identity_feed import authorities, identity_feed
 from server.journal import Journal
 from server.metrics import Metrics
 from server.mllp import MllpListener
@@ -175,6 +177,7 @@ def registry_handlers(kit: Kit, codes: CodeBook) -> dict[Transaction, Handler]:
         ),
     }
     served[Transaction.ITI_62] = RemoveMetadata(kit.database, codes, removal_options(kit.settings))
+    served[Transaction.ITI_44] = PatientIdentityFeedV3(IdentityFeed(kit.database, authorities(kit.settings)))
     if kit.settings.domain.multi_patient:
         served[Transaction.ITI_51] = queries
     return served
