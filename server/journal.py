@@ -30,8 +30,6 @@ class Journal:
     def __call__(self, exchange: Exchange) -> None:
         if exchange.fault or exchange.findings:
             LOG.info("%s %s: %s", _who(exchange), _outcome(exchange), _reasons(exchange))
-        elif exchange.http_status >= 400:
-            LOG.info("%s HTTP %d", _who(exchange), exchange.http_status)
         for note in exchange.notes:
             with self._guard:
                 first = note.id not in self._met
