@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from french_cases import FrenchMessage, french_messages
+from french_cases import MASKING, FrenchMessage, french_messages
 from rule_cases import SHORT, messages
 from rules_message import (
     DOCUMENT,
@@ -20,12 +20,15 @@ from rules_message import (
     SNAPSHOT,
     Message,
     association,
+    coded,
     marker,
     text,
 )
 
 from metadata import schemes
+from metadata.model import Slot
 from metadata.rules.advice import ADVICE
+from metadata.rules.attribute_rows import LONG_TITLE, TYPED_PATIENT_ID
 from metadata.rules.french import CI_SIS
 from metadata.rules.limited import ACCEPT_LIMITED_METADATA
 from metadata.rules.rule import Finding, Rule
@@ -147,6 +150,43 @@ def test_a_right_french_submission_breaks_no_rule(transaction: Transaction) -> N
     context = message.context()
     judged = [r for r in RULES if transaction in r.transactions and (_is_answerable(r, message) or CI_SIS in r.tags)]
     assert [f for r in judged if "documents" not in r.tags or message.documents for f in r.check(context)] == []
+
+
+def test_the_type_of_a_patient_id_is_allowed_where_the_domain_says_so() -> None:
+    message = FrenchMessage()
+    message.options = frozenset()
+    assert ids(check(message.context())) == {"SS-408", "DE-416", "DE-422"}
+    message.options = frozenset({TYPED_PATIENT_ID})
+    assert check(message.context()) == []
+
+
+@pytest.mark.parametrize(("length", "options", "found"), [
+    (127, (), set()), (128, (), {"DE-424"}), (128, (LONG_TITLE,), set()), (129, (LONG_TITLE,), {"DE-424"}),
+    (128, (LONG_TITLE, TYPED_PATIENT_ID), set()), (128, (TYPED_PATIENT_ID,), {"DE-424"}),
+])  # fmt: skip
+def test_a_title_may_be_longer_by_one_where_the_domain_says_so(length: int, options: tuple[str, ...], found: set[str]) -> None:
+    message = Message(full=False)
+    message.options = frozenset(options)
+    message.change("doc", name=text("x" * length))
+    assert ids(check(message.context())) == found
+
+
+def test_the_signature_of_a_submission_is_excepted_from_what_it_cannot_have() -> None:
+    message = FrenchMessage()
+    message.classification("doc", schemes.DE_TYPE_CODE, nodeRepresentation="E1762", slots=(Slot("codingScheme", ("ASTM",)),))
+    for code in ("MASQUE_PS", "INVISIBLE_PATIENT"):
+        message.classify("doc", coded("doc", schemes.DE_CONFIDENTIALITY_CODE, code, MASKING))
+    for slot in ("sourcePatientInfo", "serviceStartTime", "serviceStopTime", "legalAuthenticator"):
+        message.slot("doc", slot)
+    assert check(message.context()) == []
+
+
+def test_what_a_header_does_not_say_is_not_judged() -> None:
+    message = FrenchMessage(Transaction.ITI_41)
+    message.attach('<ClinicalDocument xmlns="urn:hl7-org:v3"><component/></ClinicalDocument>')
+    assert check(message.context()) == []
+    message.attach("<other/>")
+    assert check(message.context()) == []
 
 
 def test_french_rules_are_silent_elsewhere() -> None:
