@@ -98,9 +98,9 @@ def _first(element: etree._Element, path: str) -> InstanceIdentifier:
 
 
 def build_acknowledgement(request: IdentityMessage, done: str, errors: Sequence[tuple[str, str]] = ()) -> bytes:
-    """A finished MCCI_IN000002UV01. `done` is `A` (done), `E` (refused) or `R` (not for this receiver); `errors` are (code, text).
+    """A finished MCCI_IN000002UV01. `done` is `A` (done) or `E` (refused); `errors` are (code, text).
 
-    typeCode is CA, CE, CR for a sender that asks for an accept acknowledgement, otherwise AA, AE, AR (HL7 v3, AcknowledgementType).
+    typeCode is CA or CE for a sender that asks for an accept acknowledgement, otherwise AA or AE (HL7 v3, AcknowledgementType).
     """
     code = ("C" if request.wants_accept else "A") + done
     details = "".join(

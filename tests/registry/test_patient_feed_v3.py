@@ -34,10 +34,16 @@ def ids(values: Sequence[str]) -> str:
 
 
 def message(
-    name: str, patient: Sequence[str], prior: Sequence[str] = (), *, accept: str = "AL", interaction: str = "", own_id: str = "1.2.3"
+    name: str,
+    patient: Sequence[str],
+    prior: Sequence[str] = (),
+    *,
+    accept: str = "AL",
+    interaction: str = "",
+    own_id: str = "1.2.3",
 ) -> str:
     replaced = "".join(
-        f"<replacementOf><priorRegistration><subject1><priorRegisteredRole classCode='PAT'>{ids([one])}"
+        f"<replacementOf><priorRegistration><subject1><priorRegisteredRole>{ids([one])}"
         "</priorRegisteredRole></subject1></priorRegistration></replacementOf>"
         for one in prior
     )
