@@ -66,6 +66,8 @@ FAMILIES: tuple[Family, ...] = (
 _BY_ID = {r.id: r for r in RULES}
 #: Options by which a domain switches whole sets of rules on: the rules carry the option as their tag.
 SWITCHES = frozenset({french.CI_SIS})
+#: Rules that ask `Context.codes` and nothing else.
+_LISTS = (*codes.RULES, *domain.RULES)
 _SUBJECTS = (Submission, SubmissionSet, DocumentEntry, Folder, Association)
 
 
@@ -159,8 +161,11 @@ def _needs(row: Rule) -> _Needs:
 
 
 @cache
-def _passes(transaction: Transaction, needs: _Needs, switched_on: frozenset[str]) -> dict[type, _Pass]:
-    """The applicable rules by class of object: computed once for each transaction and choice of `SWITCHES`."""
+def _passes(transaction: Transaction, needs: _Needs, switched_on: frozenset[str], listed: bool) -> dict[type, _Pass]:
+    """The applicable rules by class of object: computed once for each transaction and choice of `SWITCHES`.
+
+    `listed`: there is an affinity domain with lists; without one its rules have nothing to say and are left out.
+    """
     passes: dict[type, _Pass] = {}
     for of in _SUBJECTS:
         judges = tuple(
@@ -168,6 +173,7 @@ def _passes(transaction: Transaction, needs: _Needs, switched_on: frozenset[str]
             for row in RULES
             if row.of is of and row.judge and _needs(row) is needs and transaction in row.transactions
             and row.tags & SWITCHES <= switched_on
+            and (listed or row not in _LISTS)
         )
         scans = tuple(f.walk for f in FAMILIES if of in f.of and any(transaction in row.transactions for row in f.rules))
         passes[of] = _Pass(judges, scans if needs is _Needs.MESSAGE else ())
@@ -175,7 +181,7 @@ def _passes(transaction: Transaction, needs: _Needs, switched_on: frozenset[str]
 
 
 def _apply(context: Context, needs: _Needs) -> list[Finding]:
-    passes = _passes(context.transaction, needs, context.options & SWITCHES)
+    passes = _passes(context.transaction, needs, context.options & SWITCHES, context.codes is not None)
     submission, actor = context.submission, context.actor
     findings = [row.finding(fault, actor) for row, judge in passes[Submission].judges for fault in judge(context, submission)]
     for of, objects in (
