@@ -8,16 +8,18 @@ Source: ITI TF-2: V.3.2.1.1 (names), WSDL 1.1 binding for SOAP 1.2.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 from lxml import etree
 
-from schemas.namespaces import WSDL_SOAP12, XSD, q
+from schemas.namespaces import WSDL, WSDL_SOAP12, XSD, q
 from schemas.validate import XSD_FOLDER
 
 __all__ = ["SERVED_XSD", "WSDL_FOLDER", "WSDL_NAMES", "wsdl", "xsd"]
 
+_ACTION = "{http://www.w3.org/2007/05/addressing/metadata}Action"
 WSDL_FOLDER = Path(__file__).parent / "wsdl"
 
 #: The actors that have a description.
@@ -26,14 +28,17 @@ WSDL_NAMES = ("DocumentRegistry", "DocumentRepository")
 SERVED_XSD = ("xml.xsd", "rim.xsd", "rs.xsd", "lcm.xsd", "query.xsd", "xds.xsd", "rmd.xsd")
 
 
-def wsdl(name: str, base_url: str) -> bytes:
+def wsdl(name: str, base_url: str, actions: Collection[str] | None = None) -> bytes:
     """The description of actor `name` (one of WSDL_NAMES) for the endpoint at `base_url`. Raises KeyError for another name.
 
-    `base_url` is absolute and without a query: `https://xds.example.org/xds/registry`.
+    `base_url` is absolute and without a query: `https://xds.example.org/xds/registry`. With `actions` it holds the operations of
+    these wsa:Actions only, so that nobody is offered what the endpoint does not serve.
     """
     if name not in WSDL_NAMES:
         raise KeyError(f"There is no WSDL {name!r}; there are {', '.join(WSDL_NAMES)}")
     root = _load(WSDL_FOLDER / f"{name}.wsdl")
+    if actions is not None:
+        _keep(root, actions)
     for address in root.iter(q(WSDL_SOAP12, "address")):
         address.set("location", base_url)
     return _located(root, base_url)
@@ -44,6 +49,19 @@ def xsd(name: str, base_url: str) -> bytes:
     if name not in SERVED_XSD:
         raise KeyError(f"There is no schema {name!r}; there are {', '.join(SERVED_XSD)}")
     return _located(_load(XSD_FOLDER / name), base_url)
+
+
+def _keep(root: etree._Element, actions: Collection[str]) -> None:
+    """Take out every operation, of the port type and of the binding, whose request has another action."""
+    offered = {
+        operation.get("name")
+        for operation in root.iterfind(f"{q(WSDL, 'portType')}/{q(WSDL, 'operation')}")
+        if any(message.get(_ACTION) in actions for message in operation.iterchildren(q(WSDL, "input")))
+    }
+    for parent in (*root.iterchildren(q(WSDL, "portType")), *root.iterchildren(q(WSDL, "binding"))):
+        for operation in list(parent.iterchildren(q(WSDL, "operation"))):
+            if operation.get("name") not in offered:
+                parent.remove(operation)
 
 
 def _load(path: Path) -> etree._Element:

@@ -26,7 +26,7 @@ def describe(environ: Mapping[str, Any], method: str, address: Address, url: str
     query = {name.lower(): value for name, value in parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)}
     if "wsdl" in query:
         actor = next(iter(address.transactions)).actor
-        return _reply(200, "text/xml; charset=UTF-8", wsdl(_NAME[actor], url))
+        return _reply(200, "text/xml; charset=UTF-8", wsdl(_NAME[actor], url, {t.action for t in address.transactions}))
     if "xsd" in query:
         if query["xsd"] not in SERVED_XSD:
             return _text(404, f"There is no such schema here. There are {', '.join(SERVED_XSD)}.\n")

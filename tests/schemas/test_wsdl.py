@@ -95,6 +95,13 @@ def test_an_address_with_special_characters_stays_one_attribute() -> None:
     assert [a.get("location") for a in root.iter(q(WSDL_SOAP12, "address"))] == [url]
 
 
+def test_only_the_operations_of_the_given_actions_are_described() -> None:
+    root = etree.fromstring(wsdl("DocumentRegistry", URL, {Transaction.ITI_18.action, Transaction.ITI_43.action}))
+    for parent in ("portType", "binding"):
+        names = [one.get("name") for one in root.iterfind(f"{q(WSDL, parent)}/{q(WSDL, 'operation')}")]
+        assert names == ["DocumentRegistry_RegistryStoredQuery"], parent
+
+
 @pytest.mark.parametrize("name", SERVED_XSD)
 def test_no_attribute_is_declared_any_simple_type(name: str) -> None:
     """No type means the same; with it, PHP's SoapClient ends an answer that holds one: "Nesting level too deep"."""

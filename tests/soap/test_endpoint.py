@@ -104,6 +104,7 @@ def test_description(recorder: Recorder) -> None:
     for query in ("xsd=../parse.py", "xsd=/etc/passwd", "xsd="):
         assert recorder.get("/xds/registry", query).status == 404
     assert b"?wsdl" in recorder.get("/xds/registry").body
+    assert ITI_42.encode() not in recorder.get("/xds/iti18", "wsdl").body
     assert recorder.get("/xds/registry", "wsdl", host='x"><script>').status == 400
     refused = recorder.get("/xds/registry", method="DELETE")
     assert (refused.status, refused.headers["Allow"]) == (405, "GET, POST")
