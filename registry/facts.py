@@ -15,10 +15,12 @@ import sqlalchemy as sa
 
 from metadata import schemes
 from metadata.datatypes import canonical_cx
+from metadata.fragments import parse_fragment
 from metadata.model import DocumentEntry, Folder, Submission, SubmissionSet
-from metadata.rules.rule import Existing
+from metadata.rules.rule import Existing, Linked
+from metadata.update import versioned_objects
 from metadata.vocabulary import ASSOCIATION_BY_URN, AssociationType, AvailabilityStatus, ObjectKind
-from registry import patients
+from registry import fragments, links, patients
 from registry.codes import CodeBook
 from registry.identifiers import uuid_bytes, uuid_text
 from registry.patients import Patient
@@ -80,6 +82,7 @@ def _by_location(table: sa.Table, columns: Sequence[sa.Column[Any]]) -> sa.Selec
     return sa.select(*columns).where(in_list(table.c.patient, "patients"), in_list(table.c.id, "ids"))
 
 
+_FRAGMENT = _by_location(document_entry, (_ENTRY.fragment,))
 _LOAD = {
     Kind.DOCUMENT_ENTRY: _by_location(document_entry, _ENTRY_COLUMNS),
     Kind.SUBMISSION_SET: _by_location(submission_set, _SET_COLUMNS),
@@ -137,23 +140,6 @@ def _dependents() -> sa.Select[Any]:
 
 _DEPENDENTS = _dependents()
 
-_TRANSFORMS: sa.Select[tuple[str]] = (
-    sa.select(sa.literal_column("1"))
-    .select_from(
-        object_locator.join(
-            association,
-            sa.and_(association.c.patient == object_locator.c.patient, association.c.source == object_locator.c.uuid),
-        )
-    )
-    .where(
-        object_locator.c.uuid == sa.bindparam("uuid", type_=sa.LargeBinary),
-        # Not XFRM_RPLC: its source stands in for a deprecated document, and would have no way to get an addendum.
-        association.c.type == AssociationType.XFRM.db,
-        association.c.status == _APPROVED,
-    )
-    .limit(sa.literal_column("1"))
-)
-
 _LATER_VERSIONS = sa.select(*_ENTRY_COLUMNS).where(_ENTRY.lid == sa.bindparam("lid"))
 _LATER_FOLDER_VERSIONS = sa.select(*_FOLDER_COLUMNS).where(folder.c.lid == sa.bindparam("lid"))
 
@@ -175,6 +161,8 @@ class SqlFacts:
         self._sources: dict[str, str] = {}  # entryUUID of a SubmissionSet -> its sourceId
         self._unique: dict[str, list[Existing]] = {}
         self._folders: dict[str, list[Existing]] = {}
+        self._latest: dict[str, Existing | None] = {}
+        self._links: dict[str, list[Linked]] = {}
 
     @classmethod
     def load(
@@ -335,15 +323,19 @@ class SqlFacts:
         return self._folders.get(entry_uuid, ())
 
     def latest(self, logical_id: str) -> Existing | None:
-        first = self.find(logical_id)
-        if first is None:
-            return None
-        kind, statement = (
-            (Kind.FOLDER, _LATER_FOLDER_VERSIONS) if first.kind is ObjectKind.FOLDER else (Kind.DOCUMENT_ENTRY, _LATER_VERSIONS)
-        )
-        rows = self._connection.execute(statement, {"lid": uuid_bytes(logical_id)})
-        self._know_patients({row[0] for row in rows})
-        return max([first, *(self._existing(kind, row) for row in rows)], key=lambda e: e.version)
+        if logical_id not in self._latest:
+            self._latest[logical_id] = self._newest(logical_id)
+        return self._latest[logical_id]
+
+    def _newest(self, logical_id: str) -> Existing | None:
+        first, lid = self.find(logical_id), uuid_bytes(logical_id)
+        found = [] if first is None else [first]
+        for kind, statement in ((Kind.DOCUMENT_ENTRY, _LATER_VERSIONS), (Kind.FOLDER, _LATER_FOLDER_VERSIONS)):
+            if lid is not None and (first is None or first.kind is OBJECT_KIND[kind]):  # the first may have been removed
+                rows = self._connection.execute(statement, {"lid": lid})
+                self._know_patients({row[0] for row in rows})
+                found += [self._existing(kind, row) for row in rows]
+        return max(found, key=lambda e: e.version, default=None)
 
     def same_submission(self, unique_id: str, submission: Submission) -> bool:
         registered = [e for e in self.with_unique_id(unique_id) if e.kind is ObjectKind.SUBMISSION_SET]
@@ -360,7 +352,26 @@ class SqlFacts:
 
     def is_transformation(self, entry_uuid: str) -> bool:
         uuid = uuid_bytes(entry_uuid)
-        return uuid is not None and bool(self._connection.execute(_TRANSFORMS, {"uuid": uuid}))
+        return uuid is not None and links.is_transformation(self._connection, uuid)
+
+    def links_of(self, entry_uuid: str) -> Sequence[Linked]:
+        if entry_uuid not in self._links:
+            uuid = uuid_bytes(entry_uuid)
+            rows = links.approved(self._connection, uuid) if uuid else []
+            found = [self._existing(Kind.ASSOCIATION, row) for row in rows]
+            far = {e.entryUUID: e.targetObject if e.sourceObject == entry_uuid else e.sourceObject for e in found}
+            self._load_objects([u for u in far.values() if u not in self._found], ())
+            self._links[entry_uuid] = links.linked(self._connection, found, far, self._found)
+        return self._links[entry_uuid]
+
+    def document_entry(self, entry_uuid: str) -> DocumentEntry | None:
+        found = self.find(entry_uuid)
+        if found is None or found.kind is not ObjectKind.DOCUMENT_ENTRY:
+            return None
+        patient, number = self._locations[entry_uuid]
+        ((packed,),) = self._connection.execute(_FRAGMENT, {"patients": [patient], "ids": [number]})
+        entry = parse_fragment(fragments.unpack(packed), found.patientId)
+        return entry if isinstance(entry, DocumentEntry) else None
 
     # ---------------------------------------------------------------------------------------------- for plan and store
 
@@ -388,8 +399,9 @@ def _identified(submission: Submission) -> Iterator[SubmissionSet | DocumentEntr
 
 
 def _named(submission: Submission) -> set[str]:
-    """Every entryUUID that may be registered already: ids given to new objects, and the ends of associations."""
+    """Every entryUUID that may be registered already: ids given to new objects, logicalIDs, the ends of associations."""
     named = {e.entryUUID for e in submission.entities()}
+    named.update(e.logicalID for e in versioned_objects(submission) if e.logicalID)
     for link in submission.associations:
         named.add(link.sourceObject)
         named.add(link.targetObject)

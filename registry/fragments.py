@@ -10,13 +10,14 @@ from __future__ import annotations
 import zlib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from metadata.fragments import build_fragment
 from metadata.fragments import with_slot_value as _with_slot_value
 from metadata.fragments import with_status as _with_status
 from metadata.model import DocumentEntry, Folder, SubmissionSet
 from metadata.vocabulary import AvailabilityStatus
-from registry.plan import NewAssociation
+from registry.plan import FIRST, NewAssociation, Version
 
 #: The dictionary that new fragments are packed with.
 CURRENT = 1
@@ -59,9 +60,9 @@ def unpack(packed: bytes) -> bytes:
 # ------------------------------------------------------------------------------------------------------------- new objects
 
 
-def entry_fragment(entry: DocumentEntry, uuid: str) -> bytes:
-    """A new DocumentEntry: Approved, first version."""
-    return pack(build_fragment(entry, id=uuid, status=_APPROVED, patient_marker=True))
+def entry_fragment(entry: DocumentEntry, uuid: str, version: Version = FIRST) -> bytes:
+    """A new DocumentEntry: Approved and the first version unless `version` says otherwise."""
+    return pack(build_fragment(entry, id=uuid, patient_marker=True, **_versioned(version)))
 
 
 def set_fragment(one: SubmissionSet, uuid: str) -> bytes:
@@ -69,10 +70,14 @@ def set_fragment(one: SubmissionSet, uuid: str) -> bytes:
     return pack(build_fragment(one, id=uuid, status=_APPROVED, patient_marker=True))
 
 
-def folder_fragment(one: Folder, uuid: str, now: str) -> bytes:
+def folder_fragment(one: Folder, uuid: str, now: str, version: Version = FIRST) -> bytes:
     """A new Folder: its lastUpdateTime is the registry's, whatever was sent (ITI TF-2: 3.42.4.1.3.6)."""
     slots = {"lastUpdateTime": (now,)}
-    return pack(build_fragment(one, id=uuid, status=_APPROVED, slots=slots, patient_marker=True))
+    return pack(build_fragment(one, id=uuid, slots=slots, patient_marker=True, **_versioned(version)))
+
+
+def _versioned(version: Version) -> dict[str, Any]:
+    return {"lid": version.logicalID or None, "version": version.number, "status": version.status.urn}
 
 
 def association_fragment(link: NewAssociation) -> bytes | None:
@@ -84,7 +89,7 @@ def association_fragment(link: NewAssociation) -> bytes | None:
     more = raw.home or raw.name or raw.description or raw.classifications or raw.externalIdentifiers
     if not more and all(slot.name == "SubmissionSetStatus" for slot in raw.slots):
         return None
-    return pack(build_fragment(sent, id=link.uuid, status=_APPROVED, source=link.source, target=link.target))
+    return pack(build_fragment(sent, id=link.uuid, status=link.status.urn, source=link.source, target=link.target))
 
 
 # ----------------------------------------------------------------------------------------------------------------- changes

@@ -82,7 +82,7 @@ class RegisterDocumentSet:
         not do it; nothing is left behind either way.
         """
         context = self._context(transaction, submission)
-        warnings = _accepted(check(context, self._options.policies))
+        warnings = accepted(check(context, self._options.policies))
         fresh: Mapping[CodeKey, int] = {}
 
         def work(connection: Connection) -> Outcome:
@@ -90,7 +90,7 @@ class RegisterDocumentSet:
             facts = SqlFacts.load(connection, self._codes, submission, open_domain=self._options.open_domain)
             crash_point("facts-read")
             judged = self._context(transaction, submission, facts)
-            more = _accepted(check_facts(judged, self._options.policies))
+            more = accepted(check_facts(judged, self._options.policies))
             plan = plan_submission(submission, facts, datetime.now(UTC).strftime("%Y%m%d%H%M%S"))
             numbers, fresh = self._codes.interned(connection, store.codes_of(plan))
             store.write(connection, plan, facts, numbers)
@@ -103,7 +103,7 @@ class RegisterDocumentSet:
         try:
             outcome = self._database.write(work)
         except UniqueViolation as violation:
-            raise Refused([_lost_race(violation, submission)]) from violation
+            raise Refused([lost_race(violation, submission)]) from violation
         self._codes.remember(fresh)
         return outcome
 
@@ -112,14 +112,14 @@ class RegisterDocumentSet:
         return Context(transaction, submission, facts=facts, **options)
 
 
-def _accepted(findings: Sequence[Finding]) -> Sequence[Finding]:
+def accepted(findings: Sequence[Finding]) -> Sequence[Finding]:
     """The findings when they are warnings only; raises Refused otherwise."""
     if any(f.severity is Severity.ERROR for f in findings):
         raise Refused(findings)
     return findings
 
 
-def _lost_race(violation: UniqueViolation, submission: Submission) -> Finding:
+def lost_race(violation: UniqueViolation, submission: Submission) -> Finding:
     """The finding for a key that somebody else took between our look and our write."""
     one = submission.submissionSet
     if violation.table == "unique_identifier":

@@ -8,16 +8,16 @@ The submission has passed the rules: what they refuse does not come here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from metadata.model import Association, DocumentEntry, Folder, Submission, SubmissionSet
 from metadata.rules.rule import Existing, Facts
-from metadata.vocabulary import ASSOCIATION_BY_URN, AssociationType, ObjectKind
+from metadata.vocabulary import ASSOCIATION_BY_URN, AssociationType, AvailabilityStatus, ObjectKind
 from registry.identifiers import new_uuid, uuid_bytes
 from registry.tables import Label
 
-_LABELS = {"Original": Label.ORIGINAL, "Reference": Label.REFERENCE}
+LABELS = {"Original": Label.ORIGINAL, "Reference": Label.REFERENCE}
 
 
 class PlanFacts(Facts, Protocol):
@@ -29,7 +29,7 @@ class PlanFacts(Facts, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NewAssociation:
-    """One Association to write. `sent` is the submitted one, None for those the registry makes itself."""
+    """One Association to write. `sent` is the submitted one, None for those that its columns describe."""
 
     uuid: str
     type: AssociationType
@@ -37,11 +37,28 @@ class NewAssociation:
     target: str
     label: Label | None = None
     sent: Association | None = None
+    status: AvailabilityStatus = AvailabilityStatus.APPROVED
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a new object is of its logical object (ITI TF-3: 4.1.5). `logicalID` is empty for the first version: its own id."""
+
+    logicalID: str = ""
+    number: int = 1
+    status: AvailabilityStatus = AvailabilityStatus.APPROVED
+
+
+FIRST = Version()
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that one transaction writes. `ids` leads from every submitted id to the registered entryUUID; `now` is a DTM."""
+    """All that one transaction writes. `ids` leads from every submitted id to the registered entryUUID; `now` is a DTM.
+
+    `versions` says by submitted id which new objects are no first versions; `statuses` are the registered objects that get
+    another status than by replacement.
+    """
 
     now: str
     ids: Mapping[str, str]
@@ -51,6 +68,8 @@ class Plan:
     associations: Sequence[NewAssociation]
     deprecated: Sequence[Existing]
     touched: Sequence[Existing]
+    versions: Mapping[str, Version] = field(default_factory=dict)
+    statuses: Sequence[tuple[Existing, AvailabilityStatus]] = ()
 
 
 def plan_submission(
@@ -58,7 +77,7 @@ def plan_submission(
 ) -> Plan:
     """Plan a submission that the rules have accepted. `now` is UTC, YYYYMMDDhhmmss."""
     submission_set = submission.submissionSets[0]
-    ids = {e.entryUUID: _registered_id(e.entryUUID, make_uuid) for e in submission.entities()}
+    ids = {e.entryUUID: registered_id(e.entryUUID, make_uuid) for e in submission.entities()}
     links = [_resolved(link, ids) for link in submission.associations]
     replacements = [link for link in links if link.type.replaces]
     deprecated = _deprecated(replacements, facts)
@@ -77,7 +96,7 @@ def plan_submission(
     )
 
 
-def _registered_id(submitted: str, make_uuid: Callable[[], str]) -> str:
+def registered_id(submitted: str, make_uuid: Callable[[], str]) -> str:
     """A submitted UUID is kept; a symbolic id, or none, becomes a new UUID (ITI TF-2: 3.42.4.1.3.3.7)."""
     return submitted if uuid_bytes(submitted) is not None else make_uuid()
 
@@ -88,7 +107,7 @@ def _resolved(link: Association, ids: Mapping[str, str]) -> NewAssociation:
         ASSOCIATION_BY_URN[link.associationType],
         ids.get(link.sourceObject, link.sourceObject),
         ids.get(link.targetObject, link.targetObject),
-        _LABELS.get(link.submissionSetStatus or ""),
+        LABELS.get(link.submissionSetStatus or ""),
         link,
     )
 

@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from metadata import schemes
 from metadata.model import Author, Code, DocumentEntry, Folder, SubmissionSet
 from metadata.vocabulary import AvailabilityStatus
-from registry import fragments
+from registry import changes, fragments
 from registry.codes import CodeKey
 from registry.facts import Location, SqlFacts
 from registry.identifiers import uuid_bytes
-from registry.plan import NewAssociation, Plan
+from registry.plan import FIRST, NewAssociation, Plan, Version
 from registry.tables import (
     REPOSITORY_SCHEME,
     EntryType,
@@ -30,7 +30,7 @@ from registry.tables import (
     unique_id_key,
     unique_identifier,
 )
-from storage.database import Connection, in_list
+from storage.database import Connection
 
 Values = dict[str, Any]
 
@@ -43,24 +43,6 @@ _INSERT_ASSOCIATION = sa.insert(association)
 _INSERT_OBJECT = sa.insert(object_locator)
 _INSERT_UNIQUE_ID = sa.insert(unique_identifier)
 
-
-def _fragments_of(table: sa.Table) -> sa.Select[Any]:
-    return sa.select(table.c.patient, table.c.id, table.c.fragment).where(
-        in_list(table.c.patient, "patients"), in_list(table.c.id, "ids")
-    )
-
-
-def _update(table: sa.Table, *columns: str) -> sa.Update:
-    """UPDATE of `columns` in the row at (at_patient, at_id)."""
-    return (
-        sa.update(table)
-        .where(table.c.patient == sa.bindparam("at_patient"), table.c.id == sa.bindparam("at_id"))
-        .values({c: sa.bindparam(c) for c in columns})
-    )
-
-
-_ENTRY_FRAGMENTS, _SET_STATUS = _fragments_of(document_entry), _update(document_entry, "status", "fragment")
-_FOLDER_FRAGMENTS, _SET_LAST_UPDATE = _fragments_of(folder), _update(folder, "last_update", "fragment")
 
 # ------------------------------------------------------------------------------------------------------------ coded values
 
@@ -112,14 +94,16 @@ def _persons(authors: Sequence[Author]) -> str | None:
 # -------------------------------------------------------------------------------------------------------------------- rows
 
 
-def _entry_row(entry: DocumentEntry, uuid: str, at: Location, ids: Mapping[CodeKey, int]) -> Values:
+def _entry_row(
+    entry: DocumentEntry, uuid: str, at: Location, ids: Mapping[CodeKey, int], version: Version = FIRST
+) -> Values:
     return {
         "patient": at[0],
         "id": at[1],
         "uuid": uuid_bytes(uuid),
-        "lid": None,
-        "version": 1,
-        "status": _APPROVED,
+        "lid": uuid_bytes(version.logicalID),
+        "version": version.number,
+        "status": version.status.db,
         "kind": EntryType.ON_DEMAND.value if entry.objectType == schemes.ON_DEMAND else EntryType.STABLE.value,
         "class_code": _number(entry.classCode, ids),
         "type_code": _number(entry.typeCode, ids),
@@ -140,7 +124,7 @@ def _entry_row(entry: DocumentEntry, uuid: str, at: Location, ids: Mapping[CodeK
         "size": int(entry.size) if entry.size else None,
         "repository": ids[(entry.repositoryUniqueId, REPOSITORY_SCHEME)] if entry.repositoryUniqueId else None,
         "unique_id": entry.uniqueId,
-        "fragment": fragments.entry_fragment(entry, uuid),
+        "fragment": fragments.entry_fragment(entry, uuid, version),
     }
 
 
@@ -160,19 +144,21 @@ def _set_row(one: SubmissionSet, uuid: str, at: Location, ids: Mapping[CodeKey, 
     }
 
 
-def _folder_row(one: Folder, uuid: str, at: Location, ids: Mapping[CodeKey, int], now: str) -> Values:
+def _folder_row(
+    one: Folder, uuid: str, at: Location, ids: Mapping[CodeKey, int], now: str, version: Version = FIRST
+) -> Values:
     return {
         "patient": at[0],
         "id": at[1],
         "uuid": uuid_bytes(uuid),
-        "lid": None,
-        "version": 1,
-        "status": _APPROVED,
+        "lid": uuid_bytes(version.logicalID),
+        "version": version.number,
+        "status": version.status.db,
         "last_update": int(now),
         "codes": _numbers(one.codeList, ids),
         "home": one.homeCommunityId,
         "unique_id": one.uniqueId,
-        "fragment": fragments.folder_fragment(one, uuid, now),
+        "fragment": fragments.folder_fragment(one, uuid, now, version),
     }
 
 
@@ -184,7 +170,7 @@ def _association_row(link: NewAssociation, at: Location, mirror: bool, fragment:
         "type": link.type.db,
         "source": uuid_bytes(link.source),
         "target": uuid_bytes(link.target),
-        "status": _APPROVED,
+        "status": link.status.db,
         "label": link.label.value if link.label else None,
         "mirror": int(mirror),
         "fragment": fragment,
@@ -218,9 +204,9 @@ class _Rows:
         self.objects.append({"uuid": uuid_bytes(uuid), "patient": patient, "kind": int(kind), "id": at[1]})
         return at
 
-    def _identify(self, kind: Kind, unique_id: str | None, at: Location) -> None:
+    def _identify(self, kind: Kind, unique_id: str | None, at: Location, shared: bool = False) -> None:
         if unique_id:
-            turn = at[1] if kind is Kind.DOCUMENT_ENTRY else 0
+            turn = at[1] if shared else 0
             row = {"digest": unique_id_key(unique_id), "turn": turn, "kind": int(kind), "patient": at[0], "id": at[1]}
             self.unique_ids.append(row)
 
@@ -235,15 +221,19 @@ class _Rows:
         for entry in self.plan.documentEntries:
             uuid = self.plan.ids[entry.entryUUID]
             at = self._place(Kind.DOCUMENT_ENTRY, uuid, self.facts.row_of(entry.patientId))
-            self._identify(Kind.DOCUMENT_ENTRY, entry.uniqueId, at)
-            self.entries.append(_entry_row(entry, uuid, at, self.code_ids))
+            self._identify(Kind.DOCUMENT_ENTRY, entry.uniqueId, at, shared=True)
+            self.entries.append(_entry_row(entry, uuid, at, self.code_ids, self._version(entry)))
 
     def _folders(self) -> None:
         for one in self.plan.folders:
             uuid = self.plan.ids[one.entryUUID]
             at = self._place(Kind.FOLDER, uuid, self.facts.row_of(one.patientId))
-            self._identify(Kind.FOLDER, one.uniqueId, at)
-            self.folders.append(_folder_row(one, uuid, at, self.code_ids, self.plan.now))
+            version = self._version(one)
+            self._identify(Kind.FOLDER, one.uniqueId, at, shared=version.number > 1)
+            self.folders.append(_folder_row(one, uuid, at, self.code_ids, self.plan.now, version))
+
+    def _version(self, one: DocumentEntry | Folder) -> Version:
+        return self.plan.versions.get(one.entryUUID, FIRST)
 
     def _patient_of(self, uuid: str) -> int:
         place = self.places.get(uuid)
@@ -274,32 +264,8 @@ def write(connection: Connection, plan: Plan, facts: SqlFacts, ids: Mapping[Code
     ):
         if values:
             connection.execute_many(statement, values)
-    if plan.deprecated:
-        _deprecate(connection, [facts.location(e.entryUUID) for e in plan.deprecated])
+    statuses = [*((e, AvailabilityStatus.DEPRECATED) for e in plan.deprecated), *plan.statuses]
+    if statuses:
+        changes.set_statuses(connection, facts, statuses)
     if plan.touched:
-        _touch(connection, [facts.location(e.entryUUID) for e in plan.touched], plan.now)
-
-
-def _stored(connection: Connection, statement: sa.Select[Any], places: Sequence[Location]) -> dict[Location, bytes]:
-    asked = {"patients": sorted({p for p, _ in places}), "ids": [i for _, i in places]}
-    return {(p, i): fragment for p, i, fragment in connection.execute(statement, asked) if (p, i) in places}
-
-
-def _deprecate(connection: Connection, places: Sequence[Location]) -> None:
-    status = AvailabilityStatus.DEPRECATED
-    stored = _stored(connection, _ENTRY_FRAGMENTS, places)
-    changed = [
-        {"at_patient": p, "at_id": i, "status": status.db, "fragment": fragments.with_status(fragment, status)}
-        for (p, i), fragment in stored.items()
-    ]
-    connection.execute_many(_SET_STATUS, changed)
-
-
-def _touch(connection: Connection, places: Sequence[Location], now: str) -> None:
-    """lastUpdateTime of Folders that gain a document (ITI TF-2: 3.42.4.1.3.6)."""
-    stored = _stored(connection, _FOLDER_FRAGMENTS, places)
-    changed = [
-        {"at_patient": p, "at_id": i, "last_update": int(now), "fragment": fragments.with_last_update_time(fragment, now)}
-        for (p, i), fragment in stored.items()
-    ]
-    connection.execute_many(_SET_LAST_UPDATE, changed)
+        changes.touch(connection, [facts.location(e.entryUUID) for e in plan.touched], plan.now)

@@ -21,7 +21,9 @@ TRANSACTIONS: tuple[tuple[Actor, Transaction, str], ...] = (
     (Actor.REGISTRY, Transaction.ITI_8, "responder, HL7 2.3.1 over MLLP, with `mllp.port`"),
     (Actor.REGISTRY, Transaction.ITI_44, "responder; also PRPA_IN201302UV02, PRPA_IN201304UV02"),
     (Actor.REGISTRY, Transaction.ITI_51, "responder, with `domain.multi_patient`"),
+    (Actor.REGISTRY, Transaction.ITI_57, "responder"),
     (Actor.REGISTRY, Transaction.ITI_61, "responder"),
+    (Actor.REGISTRY, Transaction.ITI_92, "responder (RMU: Update Responder)"),
     (Actor.REGISTRY, Transaction.ITI_62, "responder"),
     (Actor.REPOSITORY, Transaction.ITI_41, "responder"),
     (Actor.REPOSITORY, Transaction.ITI_42, "initiator, where the registry is elsewhere"),
@@ -35,12 +37,15 @@ TITLES = {
     Transaction.ITI_43: "Retrieve Document Set",
     Transaction.ITI_44: "Patient Identity Feed HL7 V3",
     Transaction.ITI_51: "Multi-Patient Stored Query",
+    Transaction.ITI_57: "Update Document Set",
     Transaction.ITI_61: "Register On-Demand Document Entry",
     Transaction.ITI_62: "Remove Metadata",
+    Transaction.ITI_92: "Restricted Update Document Set",
 }
 #: Options of ITI TF-1: Table 10.2-1 by actor, with what stands for each.
 OPTIONS = (
     (Actor.REGISTRY, "Reference ID", "referenceIdList is stored; FindDocumentsByReferenceId is answered"),
+    (Actor.REGISTRY, "Document Metadata Update", "ITI-57 with all six operations; `$MetadataLevel`, `$XDSAssociationStatus`"),
     (Actor.REGISTRY, "On-Demand Documents", "ITI-61, $XDSDocumentEntryType, IsSnapshotOf"),
 )
 _E = ErrorCode
@@ -60,8 +65,35 @@ _SUBMISSION = (
 )
 #: What only a document with a hash can be answered.
 _BY_CONTENT = (_E.XDSNonIdenticalHash, _E.XDSNonIdenticalSize)
+_UPDATE = (
+    _E.UnresolvedReferenceException,
+    _E.XDSDuplicateUniqueIdInRegistry,
+    _E.XDSInvalidRequestException,
+    _E.XDSMetadataIdentifierError,
+    _E.XDSMetadataVersionError,
+    _E.XDSPatientIDReconciliationError,
+    _E.XDSRegistryBusy,
+    _E.XDSRegistryDuplicateUniqueIdInMessage,
+    _E.XDSRegistryError,
+    _E.XDSRegistryMetadataError,
+    _E.XDSRegistryOutOfResources,
+    _E.XDSUnknownPatientId,
+)
 #: The error codes with which each transaction may be answered (ITI TF-3: Table 4.2.4.1-2). An ITI-41 relays the registry's.
 CODES: dict[Transaction, tuple[ErrorCode, ...]] = {
+    Transaction.ITI_57: (
+        *_UPDATE,
+        _E.XDSMetadataUpdateError,
+        _E.XDSMetadataUpdateOperationError,
+        _E.XDSRegistryDeprecatedDocumentError,
+    ),
+    Transaction.ITI_92: (
+        *_UPDATE,
+        _E.UnmodifiableMetadataError,
+        _E.XDSMetadataAnnotationError,
+        _E.XDSMetadataUpdateOperationError,
+        _E.XDSObjectTypeError,
+    ),
     Transaction.ITI_42: _SUBMISSION,
     Transaction.ITI_41: (
         *_SUBMISSION,
@@ -134,9 +166,8 @@ _PAGES = """The rules behind them are listed in [rules.md](rules.md), the settin
 on the wire beyond the standard in [wire.md](wire.md)."""
 _LIMITS = """## What is not claimed
 
-The groupings with a CT Time Client and with an ATNA Secure Node, Metadata Update
-(ITI-57), Remove Documents (ITI-86) and Asynchronous Web Services Exchange are not claimed by this
-version. Patients are made known by the identity feeds, by the command
+The groupings with a CT Time Client and with an ATNA Secure Node, Remove Documents (ITI-86) and Asynchronous Web
+Services Exchange are not claimed by this version. Patients are made known by the identity feeds, by the command
 `carnet patient add`, or by their first submission where the setting `patients` is `open`.
 """
 

@@ -29,6 +29,8 @@ from registry.codes import CodeBook
 from registry.documents import RegisteredDocuments
 from registry.iti18 import QueryOptions, RegistryStoredQuery
 from registry.iti42 import RegisterDocumentSet, RegisterOptions
+from registry.iti57 import UpdateDocumentSet
+from registry.iti92 import RestrictedUpdateDocumentSet
 from registry.iti61 import RegisterOnDemandDocumentEntry, ResponseAction
 from registry.iti62 import RemovalOptions, RemoveMetadata
 from registry.patient_feed_v3 import PatientIdentityFeedV3
@@ -175,6 +177,8 @@ def registry_handlers(kit: Kit, codes: CodeBook) -> dict[Transaction, Handler]:
         Transaction.ITI_61: RegisterOnDemandDocumentEntry(
             registering, ResponseAction[kit.settings.domain.iti61_response.upper()]
         ),
+        Transaction.ITI_57: UpdateDocumentSet(kit.database, codes, register_options(kit.settings)),
+        Transaction.ITI_92: RestrictedUpdateDocumentSet(kit.database, codes, register_options(kit.settings)),
     }
     served[Transaction.ITI_62] = RemoveMetadata(kit.database, codes, removal_options(kit.settings))
     served[Transaction.ITI_44] = PatientIdentityFeedV3(IdentityFeed(kit.database, authorities(kit.settings)))

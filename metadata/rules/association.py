@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from metadata.datatypes import is_uuid
 from metadata.model import Association, DocumentEntry, Entity, Folder, Submission, SubmissionSet
-from metadata.rules.declare import alike, rule
+from metadata.rules.declare import SUBMISSIONS, alike, rule
 from metadata.rules.rule import Context, Fault
 from metadata.schemes import ASSOCIATION_DOCUMENTATION, STABLE
 from metadata.vocabulary import ASSOCIATION_BY_URN, AssociationType, ErrorCode, Severity
@@ -63,7 +63,13 @@ def type_known(context: Context, association: Association) -> Iterator[Fault]:
         yield Fault(message, "associationType", sent, remedy, line=association.raw.line)
 
 
-@rule("AS-002", "ITI TF-2: 3.57.4.1.3", Association, remedy="Send the change with ITI-57 (Update Document Set).")
+@rule(
+    "AS-002",
+    "ITI TF-2: 3.57.4.1.3",
+    Association,
+    transactions=SUBMISSIONS,
+    remedy="Send the change with ITI-57 (Update Document Set).",
+)
 def no_update_types(context: Context, association: Association) -> Iterator[Fault]:
     """UpdateAvailabilityStatus and SubmitAssociation are sent in an update only."""
     if association.associationType in _UPDATE_TYPES:
@@ -184,7 +190,7 @@ def references_are_elsewhere(context: Context, association: Association) -> Iter
         yield Fault(message, "SubmissionSetStatus", "Reference", line=association.raw.line)
 
 
-@rule("AS-012", "ITI TF-3: 4.2.2.1.3, 4.2.2.1.4", Submission)
+@rule("AS-012", "ITI TF-3: 4.2.2.1.3, 4.2.2.1.4", Submission, transactions=SUBMISSIONS)
 def folder_links_are_members(context: Context, submission: Submission) -> Iterator[Fault]:
     """HasMember from a Folder to a DocumentEntry is itself a member of the SubmissionSet."""
     links = [a for a in submission.associations if is_of_a_folder(context, a)]
@@ -228,6 +234,7 @@ def one_documentation(context: Context, association: Association) -> Iterator[Fa
     "AS-015",
     "ITI TF-2: 3.42.4.1.3.5",
     Association,
+    transactions=SUBMISSIONS,
     codes=UNRESOLVED,
     remedy="Let the new DocumentEntry of this submission be the sourceObject, and the older document the targetObject.",
 )
@@ -244,6 +251,7 @@ def relationship_source_is_here(context: Context, association: Association) -> I
     "AS-016",
     "ITI TF-2: 3.41.4.1.2, 3.42.4.1.3.5",
     Association,
+    transactions=SUBMISSIONS,
     codes=UNRESOLVED,
     remedy="Submit the target first, then refer to it by its entryUUID.",
 )
@@ -270,6 +278,7 @@ def relationship_target_is_entry(context: Context, association: Association) -> 
     "AS-018",
     "ITI TF-2: 3.42.4.1.3.5",
     Association,
+    transactions=SUBMISSIONS,
     remedy="Register the snapshot as a Stable document with ITI-41 or ITI-42.",
 )
 def snapshots_are_stable(context: Context, association: Association) -> Iterator[Fault]:
@@ -285,6 +294,7 @@ def snapshots_are_stable(context: Context, association: Association) -> Iterator
     "AS-019",
     "ITI TF-3: 4.2.2.2.1",
     Submission,
+    transactions=SUBMISSIONS,
     remedy="Append to the document from which the transformation was made.",
 )
 def nothing_appended_to_transformations(context: Context, submission: Submission) -> Iterator[Fault]:

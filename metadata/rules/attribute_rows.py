@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from metadata.attributes import OF_KIND, Attribute, Carrier, Optionality, Sender
 from metadata.datatypes import TYPES, DataType, problem_with_cx
 from metadata.model import DocumentEntry, Folder, SubmissionSet
-from metadata.rules.declare import Family
+from metadata.rules.declare import UPDATES, Family
 from metadata.rules.limited import is_accepted
 from metadata.rules.rule import Context, Fault, Rule
+from metadata.schemes import ON_DEMAND
 from metadata.vocabulary import ObjectKind, Transaction
 
 #: Put into `Context.options` by a domain whose patient ids carry their type: component 5 of CX, which IHE leaves empty.
@@ -31,6 +32,9 @@ SENDERS = {
     Transaction.ITI_41: Sender.DOCUMENT_SOURCE,
     Transaction.ITI_42: Sender.DOCUMENT_REPOSITORY,
     Transaction.ITI_61: Sender.ON_DEMAND_SOURCE,
+    # A new version is a complete object (ITI TF-2: 3.57.4.1.2): it owes what was owed when the first one was registered.
+    Transaction.ITI_57: Sender.DOCUMENT_REPOSITORY,
+    Transaction.ITI_92: Sender.DOCUMENT_REPOSITORY,
 }
 
 _PREFIX = {ObjectKind.DOCUMENT_ENTRY: "DE", ObjectKind.SUBMISSION_SET: "SS", ObjectKind.FOLDER: "FD"}
@@ -218,8 +222,13 @@ def _forms(column: _Column, values: tuple[str, ...], line: int | None) -> Faults
 
 
 def _missing(plan: _Plan, context: Context, entity: DocumentEntry | SubmissionSet | Folder, seen: set[str]) -> Faults:
-    limited = entity.limitedMetadata and is_accepted(context)
-    for name in sorted((plan.required_if_limited if limited else plan.required_names) - seen):
+    required = plan.required_names
+    if entity.limitedMetadata and is_accepted(context):
+        required = plan.required_if_limited
+    elif context.transaction in UPDATES and isinstance(entity, DocumentEntry) and entity.objectType == ON_DEMAND:
+        source = Sender.ON_DEMAND_SOURCE
+        required = frozenset(n for n in required if plan.required[n].attribute.sent[source] is Optionality.REQUIRED)
+    for name in sorted(required - seen):
         row = plan.required[name].required
         if row:
             yield row, Fault(f"{name} is missing", name, line=entity.raw.line)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from metadata.attributes import ATTRIBUTES, IDENTIFIER_NAMES, Carrier, keyed
 from metadata.datatypes import DataType
 from metadata.model import Association, Classification, DocumentEntry, Entity, ExternalIdentifier, Folder, Slot, SubmissionSet
-from metadata.rules.declare import Family
+from metadata.rules.declare import SUBMISSIONS, UPDATES, Family
 from metadata.rules.rule import Context, Fault, Rule
 from metadata.schemes import FOLDER_NODE, SUBMISSION_SET_NODE
 from metadata.vocabulary import ObjectKind, Severity
@@ -58,6 +58,7 @@ LID_OTHER = FAMILY.row(
     "OBJ-004",
     "ITI TF-3: 4.1.5",
     "A submission brings first versions only: a logicalID (lid), when sent, equals the id.",
+    transactions=SUBMISSIONS,
     remedy="Leave @lid out; a new version of a registered object is sent with ITI-57 (Update Document Set).",
 )
 SLOT_NAME = FAMILY.row("OBJ-005", "ITI TF-3: 4.2.3.1.6", "Every slot has a name.", remedy="Set Slot/@name.")
@@ -160,7 +161,7 @@ IDENTIFIER_NAME = FAMILY.row(
 def walk(context: Context, entity: Entity) -> Iterator[tuple[Rule, Fault]]:
     """Ids, slots, Classifications and ExternalIdentifiers of one object, in this order."""
     raw, kind = entity.raw, entity.kind
-    yield from _ids(entity)
+    yield from _ids(entity, updates=context.transaction in UPDATES)
     yield from _slots(raw.slots, "")
     known = _SLOT_NAMES[kind]
     for slot in raw.slots:
@@ -177,7 +178,7 @@ def walk(context: Context, entity: Entity) -> Iterator[tuple[Rule, Fault]]:
         yield from _identifier(identifier, raw.id, kind)
 
 
-def _ids(entity: Entity) -> Iterator[tuple[Rule, Fault]]:
+def _ids(entity: Entity, *, updates: bool) -> Iterator[tuple[Rule, Fault]]:
     raw = entity.raw
     id, lid = raw.id, raw.lid
     if not id:
@@ -188,7 +189,7 @@ def _ids(entity: Entity) -> Iterator[tuple[Rule, Fault]]:
         return
     if not UUID_URN.fullmatch(lid):
         yield LID_FORM, Fault("the lid is not a UUID in URN form", "logicalID", lid, line=raw.line)
-    elif lid != id:
+    elif lid != id and not updates:
         yield LID_OTHER, Fault("the lid differs from the id", "logicalID", lid, line=raw.line)
 
 

@@ -17,6 +17,10 @@ from metadata.vocabulary import Actor, ErrorCode, Severity, Transaction
 
 #: The transactions that bring new objects.
 SUBMISSIONS = frozenset({Transaction.ITI_41, Transaction.ITI_42, Transaction.ITI_61})
+#: The transactions that change registered ones: new versions, statuses, associations between what is registered.
+UPDATES = frozenset({Transaction.ITI_57, Transaction.ITI_92})
+#: All that carry a SubmissionSet with metadata.
+MESSAGES = SUBMISSIONS | UPDATES
 
 #: "Metadata wrong", in the spelling of the answering actor (ITI TF-3: Table 4.2.4.1-2).
 METADATA = {Actor.REGISTRY: ErrorCode.XDSRegistryMetadataError, Actor.REPOSITORY: ErrorCode.XDSRepositoryMetadataError}
@@ -64,7 +68,7 @@ def rule(
     of: type[Subject],
     *,
     codes: dict[Actor, ErrorCode] = METADATA,
-    transactions: frozenset[Transaction] = SUBMISSIONS,
+    transactions: frozenset[Transaction] = MESSAGES,
     needs_facts: bool = False,
     severity: Severity = Severity.ERROR,
     remedy: str = "",
@@ -115,7 +119,7 @@ class Family:
         statement: str,
         *,
         codes: dict[Actor, ErrorCode] = METADATA,
-        transactions: frozenset[Transaction] = SUBMISSIONS,
+        transactions: frozenset[Transaction] = MESSAGES,
         severity: Severity = Severity.ERROR,
         remedy: str = "",
     ) -> Rule:

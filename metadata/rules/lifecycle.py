@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from metadata.model import Association, DocumentEntry, Folder, Submission, SubmissionSet
 from metadata.rules.association import UNRESOLVED, is_of_the_set, is_registered, is_relationship
-from metadata.rules.declare import alike, rule
+from metadata.rules.declare import SUBMISSIONS, alike, rule
 from metadata.rules.rule import Context, Existing, Fault
 from metadata.schemes import ON_DEMAND
 from metadata.vocabulary import AssociationType, AvailabilityStatus, ErrorCode, ObjectKind
@@ -43,7 +43,7 @@ def set_unique_id_is_new(context: Context, submission_set: SubmissionSet) -> Ite
     yield Fault(message, "uniqueId", unique_id or "", remedy, line=submission_set.raw.line)
 
 
-@rule("REG-002", "ITI TF-3: Table 4.2.4.1-2", Folder, codes=_DUPLICATE, needs_facts=True)
+@rule("REG-002", "ITI TF-3: Table 4.2.4.1-2", Folder, transactions=SUBMISSIONS, codes=_DUPLICATE, needs_facts=True)
 def folder_unique_id_is_new(context: Context, folder: Folder) -> Iterator[Fault]:
     """The uniqueId of a Folder is used by no registered object."""
     found = context.registry.with_unique_id(folder.uniqueId) if folder.uniqueId else ()
@@ -65,6 +65,7 @@ def _same_document(context: Context, entry: DocumentEntry) -> Iterator[Existing]
     "REG-003",
     "ITI TF-2: 3.42.4.1.3.3.1",
     DocumentEntry,
+    transactions=SUBMISSIONS,
     codes=alike(ErrorCode.XDSNonIdenticalHash),
     needs_facts=True,
     remedy="Give changed content a new uniqueId, and replace the older document with RPLC.",
@@ -82,6 +83,7 @@ def same_id_same_hash(context: Context, entry: DocumentEntry) -> Iterator[Fault]
     "REG-004",
     "ITI TF-2: 3.42.4.1.3.3.1",
     DocumentEntry,
+    transactions=SUBMISSIONS,
     codes=alike(ErrorCode.XDSNonIdenticalSize),
     needs_facts=True,
     remedy="Give changed content a new uniqueId, and replace the older document with RPLC.",
@@ -99,6 +101,7 @@ def same_id_same_size(context: Context, entry: DocumentEntry) -> Iterator[Fault]
     "REG-005",
     "ITI TF-2: 3.61.4.1.3",
     DocumentEntry,
+    transactions=SUBMISSIONS,
     needs_facts=True,
     remedy="Use another uniqueId: one id means either a Stable or an On-Demand document.",
 )
@@ -112,7 +115,14 @@ def same_id_same_type(context: Context, entry: DocumentEntry) -> Iterator[Fault]
             return
 
 
-@rule("REG-006", "ITI TF-3: 4.2.3.2.26", DocumentEntry, needs_facts=True, remedy="Give the document a uniqueId of its own.")
+@rule(
+    "REG-006",
+    "ITI TF-3: 4.2.3.2.26",
+    DocumentEntry,
+    transactions=SUBMISSIONS,
+    needs_facts=True,
+    remedy="Give the document a uniqueId of its own.",
+)
 def document_id_is_of_documents(context: Context, entry: DocumentEntry) -> Iterator[Fault]:
     """The uniqueId of a DocumentEntry is not that of a registered SubmissionSet or Folder."""
     for found in context.registry.with_unique_id(entry.uniqueId) if entry.uniqueId else ():
@@ -156,6 +166,7 @@ def _registered_ends(context: Context, association: Association) -> Iterator[tup
     "REG-008",
     "ITI TF-2: 3.42.4.1.3.5",
     Association,
+    transactions=SUBMISSIONS,
     codes=UNRESOLVED,
     needs_facts=True,
     remedy="Find the entryUUID of the object with a query (ITI-18), or submit the object first.",
@@ -171,6 +182,7 @@ def references_resolve(context: Context, association: Association) -> Iterator[F
     "REG-009",
     "ITI TF-3: 4.2.2; ITI TF-2: 3.42.4.1.3.5",
     Association,
+    transactions=SUBMISSIONS,
     codes=alike(ErrorCode.XDSRegistryDeprecatedDocumentError),
     needs_facts=True,
     remedy="Refer to the document that replaced it: query GetRelatedDocuments (ITI-18) finds it.",
@@ -184,7 +196,14 @@ def documents_are_approved(context: Context, association: Association) -> Iterat
             yield Fault(message, attribute, id, line=association.raw.line)
 
 
-@rule("REG-010", "ITI TF-2: 3.42.4.1.3.4", Association, needs_facts=True, remedy="Use an approved Folder, or a new one.")
+@rule(
+    "REG-010",
+    "ITI TF-2: 3.42.4.1.3.4",
+    Association,
+    transactions=SUBMISSIONS,
+    needs_facts=True,
+    remedy="Use an approved Folder, or a new one.",
+)
 def folders_are_approved(context: Context, association: Association) -> Iterator[Fault]:
     """A Folder that is not Approved takes no new document."""
     if association.associationType == _HAS_MEMBER and is_registered(context, association.sourceObject):
@@ -194,7 +213,7 @@ def folders_are_approved(context: Context, association: Association) -> Iterator
             yield Fault(message, "sourceObject", association.sourceObject, line=association.raw.line)
 
 
-@rule("REG-011", "ITI TF-3: 4.2.1.2, 4.2.1.3, 4.2.2", Association, needs_facts=True)
+@rule("REG-011", "ITI TF-3: 4.2.1.2, 4.2.1.3, 4.2.2", Association, transactions=SUBMISSIONS, needs_facts=True)
 def references_fit(context: Context, association: Association) -> Iterator[Fault]:
     """A registered object takes part in an association as its kind allows."""
     for attribute, id in _registered_ends(context, association):
@@ -220,6 +239,7 @@ def _name(kind: ObjectKind | None) -> str:
     "REG-012",
     "ITI TF-2: 3.42.4.1.3.5",
     Association,
+    transactions=SUBMISSIONS,
     needs_facts=True,
     remedy="Let the On-Demand DocumentEntry from which the snapshot was made be the targetObject.",
 )

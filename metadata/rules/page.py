@@ -60,6 +60,8 @@ GROUPS = {
     "CODE": "Codes of the affinity domain",
     "DOM": "Limits and authorities of the affinity domain",
     "REG": "Against what is registered",
+    "UPD": "Update",
+    "RMU": "Restricted update",
     "REP": "Documents received",
     "ADV": "Advice",
     "FR": "French rules (CI-SIS)",

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from metadata.datatypes import canonical_cx
 from metadata.model import Association, DocumentEntry, Folder, Submission
 from metadata.rules.association import is_of_a_folder, is_registered, is_relationship
-from metadata.rules.declare import alike, identified, rule
+from metadata.rules.declare import SUBMISSIONS, alike, identified, rule
 from metadata.rules.rule import Context, Existing, Fault
 from metadata.vocabulary import ASSOCIATION_BY_URN, AvailabilityStatus, ErrorCode, ObjectKind
 
@@ -29,13 +29,27 @@ def _differs(context: Context, entity: DocumentEntry | Folder) -> Iterator[Fault
         yield Fault(message, "patientId", entity.patientId, line=entity.raw.line)
 
 
-@rule("PAT-001", _SECTION, DocumentEntry, codes=_DIFFERS, remedy="Send one patientId in the whole submission.")
+@rule(
+    "PAT-001",
+    _SECTION,
+    DocumentEntry,
+    transactions=SUBMISSIONS,
+    codes=_DIFFERS,
+    remedy="Send one patientId in the whole submission.",
+)
 def entry_has_the_patient(context: Context, entry: DocumentEntry) -> Iterator[Fault]:
     """A new DocumentEntry has the patientId of its SubmissionSet."""
     return _differs(context, entry)
 
 
-@rule("PAT-002", "ITI TF-3: 4.2.2.1.2", Folder, codes=_DIFFERS, remedy="Send one patientId in the whole submission.")
+@rule(
+    "PAT-002",
+    "ITI TF-3: 4.2.2.1.2",
+    Folder,
+    transactions=SUBMISSIONS,
+    codes=_DIFFERS,
+    remedy="Send one patientId in the whole submission.",
+)
 def folder_has_the_patient(context: Context, folder: Folder) -> Iterator[Fault]:
     """A new Folder has the patientId of its SubmissionSet."""
     return _differs(context, folder)
@@ -77,6 +91,7 @@ def patient_not_subsumed(context: Context, submission: Submission) -> Iterator[F
     "PAT-005",
     "ITI TF-2: 3.42.4.1.3.5",
     Association,
+    transactions=SUBMISSIONS,
     codes=_DIFFERS,
     needs_facts=True,
     remedy="Relate documents of one patient only; check the entryUUID in targetObject.",
@@ -100,6 +115,7 @@ def related_documents_share_the_patient(context: Context, association: Associati
     "PAT-006",
     "ITI TF-3: 4.2.2.1.3",
     Association,
+    transactions=SUBMISSIONS,
     codes=_DIFFERS,
     needs_facts=True,
     remedy="Put documents of one patient only into a Folder; check the entryUUIDs of the association.",
@@ -121,6 +137,7 @@ def folder_and_document_share_the_patient(context: Context, association: Associa
     "PAT-007",
     "ITI TF-2: 3.42.4.1.3.5",
     Association,
+    transactions=SUBMISSIONS,
     codes=_DIFFERS,
     needs_facts=True,
     remedy="Give the replacement the patient of the Folders that hold the replaced document.",
@@ -144,6 +161,7 @@ def replacement_fits_the_folders(context: Context, association: Association) -> 
     "PAT-008",
     "ITI TF-3: 4.2.2.1.3, 4.2.2.1.5",
     Association,
+    transactions=SUBMISSIONS,
     codes=_DIFFERS,
     needs_facts=True,
     remedy="Send the association in a submission for the patient of the Folder.",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from metadata.model import Entity, Submission
+from metadata.model import DocumentEntry, Entity, Submission
 from metadata.vocabulary import Actor, ErrorCode, ObjectKind, Severity, Transaction
 
 
@@ -94,6 +94,16 @@ class Existing:
     submissionSet: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """One association of a registered object, with the object at its other end. `newest`: that is the newest version of its
+    logical object."""
+
+    association: Existing
+    other: Existing
+    newest: bool = True
+
+
 class Facts(Protocol):
     """The registry's state as a rule may ask for it. Every answer holds at one moment, that of the write transaction."""
 
@@ -124,6 +134,12 @@ class Facts(Protocol):
 
     def is_transformation(self, entry_uuid: str) -> bool:
         """True when this registered DocumentEntry is the source of an approved XFRM association."""
+
+    def links_of(self, entry_uuid: str) -> Sequence[Linked]:
+        """The approved associations of this DocumentEntry or Folder with others, those of SubmissionSets left out."""
+
+    def document_entry(self, entry_uuid: str) -> DocumentEntry | None:
+        """All that is registered of this DocumentEntry."""
 
 
 class CodeSets(Protocol):

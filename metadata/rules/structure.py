@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from metadata import schemes
 from metadata.datatypes import DataType, problem_with
-from metadata.model import Folder, RegistryObject, Submission, SubmissionSet
+from metadata.model import DocumentEntry, Folder, RegistryObject, Submission, SubmissionSet
 from metadata.rules.carriers import NODES
-from metadata.rules.declare import identified, rule
+from metadata.rules.declare import SUBMISSIONS, UPDATES, identified, rule
 from metadata.rules.rule import Context, Fault
 from metadata.vocabulary import Actor, AssociationType, ErrorCode
 
@@ -105,7 +105,7 @@ def ids_unique(context: Context, submission: Submission) -> Iterator[Fault]:
         seen.add(raw.id)
 
 
-@rule("SUB-007", "ITI TF-3: 4.2.2.1.1", Submission)
+@rule("SUB-007", "ITI TF-3: 4.2.2.1.1", Submission, transactions=SUBMISSIONS)
 def entries_are_members(context: Context, submission: Submission) -> Iterator[Fault]:
     """The SubmissionSet has a HasMember association to every DocumentEntry of the submission."""
     members = _members_of_the_set(submission)
@@ -114,7 +114,7 @@ def entries_are_members(context: Context, submission: Submission) -> Iterator[Fa
             yield _not_a_member("DocumentEntry", entry.entryUUID, entry.raw, " and the slot SubmissionSetStatus = Original")
 
 
-@rule("SUB-008", "ITI TF-3: 4.2.2.1.2", Submission)
+@rule("SUB-008", "ITI TF-3: 4.2.2.1.2", Submission, transactions=SUBMISSIONS)
 def folders_are_members(context: Context, submission: Submission) -> Iterator[Fault]:
     """The SubmissionSet has a HasMember association to every Folder of the submission."""
     members = _members_of_the_set(submission) if submission.folders else None
@@ -146,7 +146,7 @@ def unique_ids_unique(context: Context, submission: Submission) -> Iterator[Faul
     """No uniqueId is used twice in a submission, whatever the kind of the objects."""
     seen: set[str] = set()
     for entity in identified(submission):
-        if entity.uniqueId and entity.uniqueId in seen:
+        if entity.uniqueId and entity.uniqueId in seen and not _is_second_update(context, entity):
             yield Fault(
                 "another object of this submission has the same uniqueId",
                 object=entity.entryUUID,
@@ -155,6 +155,14 @@ def unique_ids_unique(context: Context, submission: Submission) -> Iterator[Faul
                 line=entity.raw.line,
             )
         seen.add(entity.uniqueId or "")
+
+
+def _is_second_update(context: Context, entity: SubmissionSet | DocumentEntry | Folder) -> bool:
+    """True in an update for an object whose logicalID another one has: they share the uniqueId by right (UPD-008)."""
+    if context.transaction not in UPDATES or isinstance(entity, SubmissionSet) or not entity.logicalID:
+        return False
+    versioned: tuple[DocumentEntry | Folder, ...] = (*context.submission.documentEntries, *context.submission.folders)
+    return any(other.logicalID == entity.logicalID and other is not entity for other in versioned)
 
 
 @rule("SUB-010", "ITI TF-3: 4.2.1.4", Submission, remedy="Write urn:oid: and the OID of the community, or leave the slot out.")

@@ -31,6 +31,10 @@ from metadata.rules import (
     repository,
     structure,
     submission_set,
+    update,
+    update_linked,
+    update_registered,
+    update_restricted,
 )
 from metadata.rules.declare import Family, Scan
 from metadata.rules.rule import Context, Fault, Finding, Rule
@@ -50,6 +54,10 @@ RULES: tuple[Rule, ...] = (
     *codes.RULES,
     *domain.RULES,
     *lifecycle.RULES,
+    *update.RULES,
+    *update_registered.RULES,
+    *update_linked.RULES,
+    *update_restricted.RULES,
     *repository.RULES,
     *advice.RULES,
     *french.RULES,

@@ -36,6 +36,8 @@ _REGISTRY = {
     "RegisterODDE": "ITI-61",
     "RemoveMetadata": "ITI-62",
 }
+#: Set-up tests whose patient a person who runs the kit selects as the current one.
+_CURRENT_PATIENT = {"15817", "15818"}
 _SUBMISSIONS = {"Register", "ProvideAndRegister", "XDRProvideAndRegister", "Mu", "Rmu", "RegisterODDE"}
 
 
@@ -210,13 +212,14 @@ class Runner:
             values |= dict.fromkeys(("$repuid$", "$repositoryuid$", "$repositoryUniqueId$"), self._target.repository_id)
         if step.transaction is not None:
             for link in test.links(section, step.transaction):
-                values[link.symbol] = self._value(test, link)
+                values[link.symbol] = self._value(test, link, scope)
         return values
 
-    def _value(self, test: Test, link: Link) -> str:
+    def _value(self, test: Test, link: Link, scope: _Scope) -> str:
         if link.test and link.test not in self._tests and link.name == "$patientid$":
-            # The kit's own set-up tests, which announce a patient; they are no part of the folder.
-            return self._session(link.test)
+            # The kit's own set-up tests, which announce a patient; they are no part of the folder. Some steps of one test ask
+            # for it and others take the current patient: it is the same one.
+            return scope.patient if link.test in _CURRENT_PATIENT else self._session(link.test)
         return self._memory.value(test.name, link)
 
     def _session(self, test: str) -> str:

@@ -41,6 +41,7 @@ from rules_message import (
     text,
     uuid,
 )
+from update_cases import update_messages
 
 from metadata import schemes
 from metadata.model import Classification, RegistryObject, Slot
@@ -464,4 +465,4 @@ def messages() -> list[tuple[str, Message]]:
             message = Message(row[2] if len(row) == 3 else Transaction.ITI_42, full)
             row[1](message)
             found.append((row[0], message))
-    return found
+    return found + update_messages()

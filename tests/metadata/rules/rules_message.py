@@ -9,8 +9,8 @@ from typing import Any
 from metadata import schemes
 from metadata.ebrim import submission_of
 from metadata.ins import AUTHORITIES
-from metadata.model import Classification, ExternalIdentifier, LocalizedString, RegistryObject, Slot, Submission
-from metadata.rules.rule import Context, Existing, ReceivedDocument
+from metadata.model import Classification, DocumentEntry, ExternalIdentifier, LocalizedString, RegistryObject, Slot, Submission
+from metadata.rules.rule import Context, Existing, Linked, ReceivedDocument
 from metadata.vocabulary import Actor, ObjectKind, Transaction
 
 PATIENT = "IPP1001^^^&1.2.250.1.71.4.2.7&ISO"
@@ -57,6 +57,8 @@ class RegistryState:
         self.merged = {MERGED_PATIENT: PATIENT}
         self.holders: dict[str, list[Existing]] = {}
         self.resubmitted = False
+        self.linked: dict[str, list[Linked]] = {}
+        self.entries: dict[str, DocumentEntry] = {}
 
     def patient_is_known(self, cx: str) -> bool:
         return cx in self.patients
@@ -77,13 +79,20 @@ class RegistryState:
         return self.holders.get(entry_uuid, [])
 
     def latest(self, logical_id: str) -> Existing | None:
-        return self.find(logical_id)
+        versions = [o for o in self.objects if logical_id in (o.entryUUID, o.logicalID)]
+        return max(versions, key=lambda o: o.version, default=None)
 
     def same_submission(self, unique_id: str, submission: Submission) -> bool:
         return self.resubmitted
 
     def is_transformation(self, entry_uuid: str) -> bool:
         return entry_uuid == TRANSFORMED
+
+    def links_of(self, entry_uuid: str) -> Sequence[Linked]:
+        return self.linked.get(entry_uuid, [])
+
+    def document_entry(self, entry_uuid: str) -> DocumentEntry | None:
+        return self.entries.get(entry_uuid)
 
 
 class Codes:

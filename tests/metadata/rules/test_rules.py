@@ -40,14 +40,25 @@ REGISTRY, REPOSITORY = Actor.REGISTRY, Actor.REPOSITORY
 
 #: ITI TF-3: Table 4.2.4.1-2, typed again: the codes of the rules that have one of their own, the same from both actors.
 OWN_CODES = {
-    "UnresolvedReferenceException": "AS-004 AS-015 AS-016 REG-008",
+    "UnmodifiableMetadataError": "RMU-002 RMU-103",
+    "UnresolvedReferenceException": "AS-004 AS-015 AS-016 REG-008 UPD-101 UPD-106",
     "XDSDuplicateUniqueIdInRegistry": "REG-001 REG-002",
+    "XDSInvalidRequestException": "UPD-001",
+    "XDSMetadataAnnotationError": "RMU-003 RMU-004 RMU-005",
+    "XDSMetadataIdentifierError": "UPD-102 RMU-101",
+    "XDSMetadataUpdateError": "UPD-004 UPD-103 UPD-105 UPD-108 UPD-109 UPD-110 UPD-112 UPD-114",
+    "XDSMetadataUpdateOperationError": (
+        "UPD-002 UPD-003 UPD-005 UPD-006 UPD-007 UPD-008 UPD-009 UPD-010 UPD-012 UPD-107 UPD-111"
+    ),
+    "XDSMetadataVersionError": "UPD-104",
     "XDSMissingDocument": "REP-001",
     "XDSMissingDocumentMetadata": "REP-002",
     "XDSNonIdenticalHash": "REG-003",
     "XDSNonIdenticalSize": "REG-004",
+    "XDSObjectTypeError": "RMU-001 RMU-102",
+    "XDSPatientIDReconciliationError": "UPD-011 UPD-115",
     "XDSPatientIdDoesNotMatch": "PAT-001 PAT-002 PAT-005 PAT-006 PAT-007 PAT-008",
-    "XDSRegistryDeprecatedDocumentError": "REG-009",
+    "XDSRegistryDeprecatedDocumentError": "REG-009 UPD-113",
     "XDSUnknownPatientId": "PAT-003 PAT-004",
 }
 #: The rules that do not refuse. All others do.
@@ -91,7 +102,9 @@ def test_ids_are_unique() -> None:
 def test_a_row_says_what_it_must(row: Rule) -> None:
     assert SECTION.fullmatch(row.section), row.section
     assert row.statement.endswith(".") and row.statement[0].strip() and len(row.statement) <= 130
-    assert row.transactions <= {Transaction.ITI_41, Transaction.ITI_42, Transaction.ITI_61} and row.transactions
+    assert row.transactions and row.transactions <= {
+        Transaction.ITI_41, Transaction.ITI_42, Transaction.ITI_57, Transaction.ITI_61, Transaction.ITI_92
+    }  # fmt: skip
     assert {actor: str(code.value) for actor, code in row.codes.items()} == expected_codes(row.id)
     assert row.severity is (Severity.WARNING if row.id in WARNINGS else Severity.ERROR)
     assert rule(row.id) is row
