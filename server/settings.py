@@ -338,6 +338,9 @@ def _convert(row: Row, value: Any) -> Any:
 def unknown_key(key: str, place: str, groups: bool = False) -> SettingError:
     known = list(GROUPS) if groups else list(TABLE)
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    group = key.partition(".")[0]
+    if group in GROUPS and not groups:
+        known = [name for name in known if name.startswith(f"{group}.")]
     hint = f"; did you mean {near[0]}?" if near else "."
     return SettingError(f"{place}: there is no setting {key}{hint} Known: {', '.join(known)}")
 
@@ -349,27 +352,36 @@ def load(
 ) -> Settings:
     """The settings in force. `file` must exist when it is named; `carnet.toml` of the working folder is read when it is there.
 
-    `options` maps `group.key` to a value or text; None values are skipped. Raises `SettingError`.
+    `options` maps `group.key` to a value or text; None values are skipped. Raises `SettingError` with everything that is wrong,
+    one line each; what one value alone cannot show is looked at when there is nothing else.
     """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
+    wrong: list[str] = []
 
     def take(key: str, value: Any, place: str) -> None:
-        if key not in TABLE:
-            raise unknown_key(key, place)
-        values[key] = read_value(TABLE[key], value, place)
-        origins[key] = place
+        try:
+            if key not in TABLE:
+                raise unknown_key(key, place)
+            values[key] = read_value(TABLE[key], value, place)
+            origins[key] = place
+        except SettingError as error:
+            wrong.append(str(error))
 
-    for key, value, place in _from_file(file):
+    for key, value, place in _from_file(file, wrong):
         take(key, value, place)
-    for key, value, place in _from_environment(os.environ if environ is None else environ):
+    for key, value, place in _from_environment(os.environ if environ is None else environ, wrong):
         take(key, value, place)
     for key, value in (options or {}).items():
         if value is not None:
             take(key, value, "command line")
+    if wrong:
+        raise SettingError("\n".join(wrong))
     for key, value, place in _from_domain(values, origins):
         if key not in values:
             take(key, value, place)
+    if wrong:
+        raise SettingError("\n".join(wrong))
     settings = Settings(
         origins=origins,
         **{
@@ -381,7 +393,7 @@ def load(
     return settings
 
 
-def _from_file(file: str | None) -> Iterator[tuple[str, Any, str]]:
+def _from_file(file: str | None, wrong: list[str]) -> Iterator[tuple[str, Any, str]]:
     path = Path(file or "carnet.toml")
     if file is None and not path.exists():
         return
@@ -393,9 +405,11 @@ def _from_file(file: str | None) -> Iterator[tuple[str, Any, str]]:
         raise SettingError(f"{path}: cannot be read: {error}") from None
     for group, keys in content.items():
         if group not in GROUPS:
-            raise unknown_key(group, str(path), groups=True)
+            wrong.append(str(unknown_key(group, str(path), groups=True)))
+            continue
         if not isinstance(keys, dict):
-            raise SettingError(f"{path}: {group} must be a table: write [{group}] on a line of its own, its keys below it")
+            wrong.append(f"{path}: {group} must be a table: write [{group}] on a line of its own, its keys below it")
+            continue
         for key, value in keys.items():
             yield f"{group}.{key}", value, str(path)
 
@@ -421,7 +435,7 @@ def _from_domain(values: Mapping[str, Any], origins: Mapping[str, str]) -> list[
     return [(f"domain.{key}", value, place) for key, value in domain.settings.items()]
 
 
-def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+def _from_environment(environ: Mapping[str, str], wrong: list[str]) -> Iterator[tuple[str, str, str]]:
     """Variables that begin like a group must name a setting; CARNET_PYTHON and the like belong to others."""
     by_variable = {row.variable: row.key for row in TABLE.values()}
     prefixes = tuple(f"CARNET_{group.upper()}_" for group in GROUPS)
@@ -431,7 +445,8 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str, st
         elif name.startswith(prefixes):
             near = difflib.get_close_matches(name, by_variable, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]}?" if near else "."
-            raise SettingError(f"environment: {name} names no setting{hint} Known: {', '.join(by_variable)}")
+            known = (one for one in by_variable if one.startswith(next(p for p in prefixes if name.startswith(p))))
+            wrong.append(f"environment: {name} names no setting{hint} Known: {', '.join(known)}")
 
 
 def check(settings: Settings) -> None:

@@ -65,6 +65,20 @@ def test_a_wrong_file_is_refused_with_its_name_the_key_and_what_is_accepted(
     assert "site.toml" in told or "must be below" in told or "is only used with" in told
 
 
+def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "site.toml"
+    file.write_text('strore = 1\nlimits = 2\n[server]\nport = "abc"\nprot = 3\n[domain]\npatients = "maybe"\n')
+    with pytest.raises(SettingError) as caught:
+        load(str(file), {"limits.depth": "x"}, {"CARNET_SERVER_HOSTT": "a", "CARNET_STORE_HEADROOM": "-1"})
+    told = str(caught.value).splitlines()
+    names = (
+        "strore", "limits must be a table", "server.port", "server.prot", "domain.patients", "CARNET_SERVER_HOSTT",
+        "store.headroom", "limits.depth",
+    )  # fmt: skip
+    assert len(told) == len(names)
+    assert all(name in line for name, line in zip(names, told, strict=True)), told
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"absent\.toml: cannot be read"):
         load(str(tmp_path / "absent.toml"), environ={})
@@ -103,7 +117,7 @@ OTHER: dict[str, Any] = {
 ELSEWHERE = {
     "domain.folder",
     "server.host", "server.port", "server.metrics", "server.workers", "store.data", "store.collect_hours", "role.role",
-    "role.registry_url", "role.registry_seconds", "domain.multi_patient", "domain.iti61_response",
+    "role.registry_url", "role.registry_seconds", "domain.multi_patient", "domain.iti61_response", "domain.retention_years",
     "mllp.port", "mllp.certificate", "mllp.key", "mllp.authorities",
 }  # fmt: skip
 
