@@ -1,7 +1,8 @@
 """Takes away what interrupted submissions left behind, slowly and with doubts.
 
 Candidates are a day old (longer than any request and any clock skew): staging files; contents that no document is; documents
-whose registration was never answered and that the registry, asked again after a week, does not know. A content in a file is
+whose registration was never answered and that the registry, asked again after a week, does not know; files of removed
+documents that a death or a busy store has left. A content in a file is
 moved to the quarantine and deleted from there only after a month. When more than a small share of the files would go, nothing
 goes: then the index is wrong (a restore under way, another store's database), not the files.
 """
@@ -18,6 +19,7 @@ import sqlalchemy as sa
 
 from repository.content import FileStore, StoredContent
 from repository.index import DocumentIndex
+from repository.removal import finish, unfinished
 from repository.tables import DocumentState, blob, document
 from repository.verify import RegistryView
 from storage.database import Connection
@@ -45,6 +47,7 @@ class Collected:
     blobs: int = 0
     files: int = 0
     quarantined: int = 0
+    removed: int = 0
     refused: str = ""
 
 
@@ -62,6 +65,10 @@ def collect(
     for stray in store.strays(now - options.age):
         done.staging += _delete(stray)
     done.blobs = index.database.write(lambda connection: _give_up_blobs(connection, int(now - options.age)))
+    left = unfinished(index)
+    if left:
+        index.database.scrub()
+        done.removed = finish(store, index, left)
     _give_up_files(store, index, options, now, done)
     for stray in store.quarantined(now - options.quarantine_age):
         done.quarantined += _delete(stray)
@@ -131,9 +138,10 @@ _OLD_PENDING = (
 )
 _DROP_PENDING = sa.delete(document).where(*_THIS)
 _SETTLE = sa.update(document).where(*_THIS).values(state=sa.literal_column(str(int(DocumentState.REGISTERED))), attempt=sa.null())
+_REMOVED: sa.ColumnElement[int] = sa.literal_column(str(int(DocumentState.REMOVED)))
 _DROP_BLOBS = (
     sa.delete(blob)
     .where(blob.c.stored_at < sa.bindparam("before"))
-    .where(~sa.exists().where(document.c.sha256 == blob.c.sha256))
+    .where(~sa.exists().where(document.c.sha256 == blob.c.sha256, document.c.state != _REMOVED))
     .returning(blob.c.sha256)
 )

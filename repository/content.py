@@ -25,6 +25,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -97,6 +98,9 @@ class ContentStore(Protocol):
 
     def keep(self, staged: StagedPart) -> None:
         """Make a received document durable under its SHA-256. Nothing to do when it is kept already."""
+
+    def lock(self, exclusive: bool) -> AbstractContextManager[None]:
+        """Held shared from `keep` until the rows are committed, so that no removal gives the content up in between."""
 
     def stat(self, sha256: str) -> StoredContent | None:
         """What is stored under this name, None when nothing is."""
@@ -345,6 +349,37 @@ class FileStore:
         source.rename(self.quarantine / f"{sha256}.{int(now)}")
         _fsync_folder(self.quarantine)
         _fsync_folder(source.parent)
+
+    def delete(self, sha256: str) -> int:
+        """Delete a content, and what was set aside under its name, for good; how many files went. The caller holds the lock."""
+        own = self._path(sha256)
+        stale = [Path(entry.path) for entry in _entries(self.quarantine) if entry.name.startswith(sha256)]
+        gone = 0
+        for path in (own, *stale):
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+                gone += 1
+                _fsync_folder(path.parent)
+        return gone
+
+    @contextlib.contextmanager
+    def try_lock(self, seconds: float) -> Iterator[bool]:
+        """The exclusive lock, waited for no longer than that: who keeps documents holds it shared until they are registered."""
+        descriptor = os.open(self._lock, os.O_RDONLY | os.O_CLOEXEC)
+        end = time.monotonic() + seconds
+        held = False
+        try:
+            while not held:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    held = True
+                except BlockingIOError:
+                    if time.monotonic() >= end:
+                        break
+                    time.sleep(0.02)
+            yield held
+        finally:
+            os.close(descriptor)
 
     @contextlib.contextmanager
     def lock(self, exclusive: bool) -> Iterator[None]:

@@ -142,8 +142,13 @@ class DocumentIndex:
             yield [(row[0], row[1]) for row in page]
             after = page[-1][0]
 
+    def withdrawn(self, unique_ids: Sequence[str]) -> set[str]:
+        """Those of the ids under which a document was hidden or removed (ITI-86)."""
+        with self.database.read() as connection:
+            return {row[0] for ids in pages(unique_ids) for row in connection.execute(_WITHDRAWN, {"ids": ids})}
+
     def referenced(self, contents: Sequence[bytes]) -> set[bytes]:
-        """Those of the contents that some document is."""
+        """Those of the contents that some document is that was not removed."""
         with self.database.read() as connection:
             return {row[0] for ids in pages(contents) for row in connection.execute(_REFERENCED, {"contents": ids})}
 
@@ -160,15 +165,23 @@ def _document(row: Row) -> StoredDocument:
 
 # --------------------------------------------------------------------------------------------------------------- statements
 
+#: The states up to this one can be retrieved.
+_RETRIEVABLE: sa.ColumnElement[int] = sa.literal_column(str(int(DocumentState.REGISTERED)))
 _INSERT: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 def _put(registered: bool) -> dict[str, sa.Executable]:
-    """Insert; a row that stands becomes registered, or (pending) nobody's to withdraw."""
+    """Insert; a row that stands becomes registered, or (pending) nobody's to withdraw; one that was removed begins anew."""
     statements: dict[str, sa.Executable] = {}
     for dialect, insert in _INSERT.items():
         new = insert(document).values({c.name: sa.bindparam(c.name) for c in document.columns})
-        changed = {"attempt": sa.null(), "state": new.excluded.state} if registered else {"attempt": sa.null()}
+        gone = document.c.state > _RETRIEVABLE
+        changed = {
+            "attempt": sa.null() if registered else sa.case((gone, new.excluded.attempt), else_=sa.null()),
+            "state": new.excluded.state if registered else sa.case((gone, new.excluded.state), else_=document.c.state),
+            "patient_id": sa.func.coalesce(document.c.patient_id, new.excluded.patient_id),
+            "stored_at": sa.case((gone, new.excluded.stored_at), else_=document.c.stored_at),
+        }
         statements[dialect] = new.on_conflict_do_update(index_elements=["unique_id", "sha256"], set_=changed)
     return statements
 
@@ -192,9 +205,20 @@ _COLUMNS = tuple(
 )
 
 # The last row of an id wins in `find`: the registered one, or else the newest.
-_FIND = sa.select(*_COLUMNS).where(in_list(document.c.unique_id, "ids")).order_by(document.c.state, document.c.stored_at)
+_FIND = (
+    sa.select(*_COLUMNS)
+    .where(in_list(document.c.unique_id, "ids"), document.c.state <= _RETRIEVABLE)
+    .order_by(document.c.state, document.c.stored_at)
+)
+_WITHDRAWN = sa.select(document.c.unique_id).where(in_list(document.c.unique_id, "ids"), document.c.state > _RETRIEVABLE)
 _LOAD = sa.select(blob.c.sha256, blob.c.bytes).where(in_list(blob.c.sha256, "contents"))
-_REFERENCED = sa.select(document.c.sha256).where(in_list(document.c.sha256, "contents")).distinct()
+_REFERENCED = (
+    sa.select(document.c.sha256)
+    .where(
+        in_list(document.c.sha256, "contents"), document.c.state != sa.literal_column(str(int(DocumentState.REMOVED)))
+    )
+    .distinct()
+)
 _WITHDRAW = sa.delete(document).where(
     in_list(document.c.unique_id, "ids"),
     document.c.attempt == sa.bindparam("attempt"),

@@ -6,6 +6,7 @@ the registry said. The metadata itself is the registry's to judge.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -100,8 +101,7 @@ class ProvideAndRegister:
             conflicts = self._index.conflicts(deposit.documents)
             if conflicts:
                 raise Refused([*warnings, *conflicts])
-            self._make_durable(documents, deposit)
-            outcome = self._registry.register(Request(request, submission), deposit)
+            outcome = self._keep(documents, deposit, Request(request, submission))
         except StorageError as error:
             raise refusals.of_storage_error(error) from error
         return replace(outcome, findings=(*warnings, *outcome.findings))
@@ -141,6 +141,14 @@ class ProvideAndRegister:
             if content is not None:
                 blobs[sha256] = content
         return Deposit(tuple(rows.values()), blobs)
+
+    def _keep(self, documents: Mapping[str, StagedPart], deposit: Deposit, request: Request) -> Outcome:
+        """Documents first, then the registration. Files are kept under the store's lock until rows speak of them: a removal
+        must not take a content away that this submission has found in place."""
+        files = any(d.sha256 not in deposit.blobs for d in deposit.documents)
+        with self._store.lock(exclusive=False) if files else contextlib.nullcontext():
+            self._make_durable(documents, deposit)
+            return self._registry.register(request, deposit)
 
     def _make_durable(self, documents: Mapping[str, StagedPart], deposit: Deposit) -> None:
         """Files now; what travels as rows only needs room."""

@@ -18,12 +18,10 @@ from repository.content import ContentMismatch, ContentStore
 from repository.delivery import Delivery
 from repository.index import DocumentIndex, StoredDocument
 from repository.iti41 import RepositoryOptions
+from repository.requested import elsewhere, spellings, stored_under
 from soap.body.retrieve import DocumentRequest, Retrieved, build_retrieve_answer, parse_document_requests
 from soap.call import Answer, Call, Caller
-from soap.wire import Wire
 from storage.errors import StorageError
-
-_PREFIXES = ("urn:oid:", "urn:uuid:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +86,16 @@ class RetrieveDocumentSet:
         return build_retrieve_answer(call, status, found, findings, call.explain_base)
 
     def _answer_each(self, call: Call, requests: Sequence[DocumentRequest]) -> tuple[list[Retrieved], list[Finding]]:
-        refused = [self._elsewhere(call, request) for request in requests]
+        own, home = self._options.repository_unique_id, self._options.home_community_id
+        refused = [elsewhere(call, request, own, home) for request in requests]
         wanted = [r for r, finding in zip(requests, refused, strict=True) if finding is None]
         stored = self._lookup(call, wanted)
         delivery = Delivery(self._store, self._index, list(stored.values()), self._options.check_before)
         found: list[Retrieved] = []
         findings: list[Finding] = []
-        for request, elsewhere in zip(requests, refused, strict=True):
-            if elsewhere is not None:
-                findings.append(elsewhere)
+        for request, refusal in zip(requests, refused, strict=True):
+            if refusal is not None:
+                findings.append(refusal)
                 continue
             document = stored.get(request.documentUniqueId)
             answer = self._produce(call, request) if document is None else self._deliver(request, document, delivery)
@@ -106,29 +105,11 @@ class RetrieveDocumentSet:
                 found.append(answer)
         return found, findings
 
-    def _elsewhere(self, call: Call, request: DocumentRequest) -> Finding | None:
-        """The finding for a request that names another repository or community."""
-        own = self._options
-        if not _same(call, request.repositoryUniqueId, own.repository_unique_id, "RepositoryUniqueId"):
-            return refusals.unknown_repository(request.documentUniqueId, request.repositoryUniqueId, own.repository_unique_id)
-        home = request.home
-        if home and own.home_community_id and not _same(call, home, own.home_community_id, "HomeCommunityId"):
-            return refusals.unknown_community(request.documentUniqueId, home, own.home_community_id)
-        return None
-
     def _lookup(self, call: Call, requests: Sequence[DocumentRequest]) -> dict[str, StoredDocument]:
         """The document of each DocumentUniqueId as requested, where there is one and the caller may have it."""
-        spellings = {r.documentUniqueId: _spellings(r.documentUniqueId) for r in requests}
-        rows = self._index.find(s for several in spellings.values() for s in several)
+        rows = self._index.find(s for r in requests for s in spellings(r.documentUniqueId))
         allowed = self._may_retrieve(call.caller, list(rows.values())) if rows else frozenset()
-        stored: dict[str, StoredDocument] = {}
-        for requested, several in spellings.items():
-            spelling = next((s for s in several if s in allowed and s in rows), None)
-            if spelling is not None:
-                stored[requested] = rows[spelling]
-                if spelling != requested:
-                    _wire(call).meet("WIRE-061", call.notes, "DocumentUniqueId")
-        return stored
+        return stored_under(call, requests, rows, allowed)
 
     def _produce(self, call: Call, request: DocumentRequest) -> Retrieved | Finding:
         produced = self._on_demand.produce(request.documentUniqueId, call.caller) if self._on_demand is not None else None
@@ -147,26 +128,3 @@ class RetrieveDocumentSet:
             return refusals.undelivered(request.documentUniqueId, refusal)
         return Retrieved(request, document.mimeType, document.size, chunks)
 
-
-def _wire(call: Call) -> Wire:
-    return call.wire or Wire()
-
-
-def _bare(identifier: str) -> str:
-    return next((identifier[len(p) :] for p in _PREFIXES if identifier.lower().startswith(p)), identifier)
-
-
-def _spellings(unique_id: str) -> list[str]:
-    """The id as requested first, then with a urn: prefix less or more (WIRE-061)."""
-    bare = _bare(unique_id)
-    return list(dict.fromkeys([unique_id, bare, *(prefix + bare for prefix in _PREFIXES)]))
-
-
-def _same(call: Call, requested: str, own: str, attribute: str) -> bool:
-    """Equal, if need be without the urn: prefix; that is noted or, in the strict profile, a fault."""
-    if requested == own:
-        return True
-    if _bare(requested) != _bare(own):
-        return False
-    _wire(call).meet("WIRE-061", call.notes, attribute)
-    return True

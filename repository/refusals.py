@@ -15,6 +15,7 @@ from storage.errors import CommitUncertain, StorageError
 
 PROVIDE = "ITI TF-2: 3.41.4.1.3"
 RETRIEVE = "ITI TF-2: 3.43.4.2.3"
+REMOVE = "ITI RMD: 3.86.4.1.3"
 ERRORS = "ITI TF-3: 4.2.4.1"
 
 #: What a full disk, a full quota and a file that grew too large say.
@@ -115,7 +116,7 @@ def undelivered(unique_id: str, refusal: StoreRefusal) -> Finding:
     )
 
 
-def unknown_document(unique_id: str) -> Finding:
+def unknown_document(unique_id: str, section: str = RETRIEVE) -> Finding:
     """No such document, or none for this caller: one text for both, so that a refusal tells nothing."""
     return Finding(
         rule="STORE-005",
@@ -123,7 +124,20 @@ def unknown_document(unique_id: str) -> Finding:
         message="no document with this uniqueId is available from this repository",
         remedy="Take DocumentUniqueId and RepositoryUniqueId together from one DocumentEntry",
         object=unique_id,
-        section=RETRIEVE,
+        section=section,
+        location=unique_id,
+    )
+
+
+def not_removable(unique_id: str, reason: str, remedy: str) -> Finding:
+    """The document is here and stays."""
+    return Finding(
+        rule="STORE-012",
+        code=ErrorCode.XDSRemoveDocumentsError,
+        message=f"the document was not removed: {reason}",
+        remedy=remedy,
+        object=unique_id,
+        section=REMOVE,
         location=unique_id,
     )
 

@@ -18,14 +18,19 @@ from storage.database import METADATA
 
 
 class DocumentState(IntEnum):
-    """`document.state`. Both can be retrieved: a document is retrievable before it is registered (ITI TF-2: 3.41.4.1.3.2)."""
+    """`document.state`. The first two can be retrieved: a document is retrievable before it is registered
+    (ITI TF-2: 3.41.4.1.3.2). The others were taken away by ITI-86 (`removal.py`): a hidden one has its bytes still, of a removed
+    one only this row is left."""
 
     PENDING = 1
     REGISTERED = 2
+    HIDDEN = 3
+    REMOVED = 4
 
 
 #: One row per document. `patient_id` is DocumentEntry.patientId as submitted (a later merge does not rewrite it);
-#: `attempt` marks the submission that wrote a PENDING row, so that only the one who made it may take it back.
+#: `attempt` marks the submission that wrote a PENDING row, so that only the one who made it may take it back, and
+#: a REMOVED row whose file may still be there.
 document = sa.Table(
     "document",
     METADATA,

@@ -30,10 +30,11 @@ class Defect(Enum):
     UNREGISTERED = "the repository holds the document as registered, the registry does not know it"
     ORPHAN = "stored bytes that belong to no document"
     PENDING = "stored, and its registration was never answered"
+    REMOVED = "the registry knows the document, which was removed here (ITI-86)"
 
 
-#: Left behind by interrupted submissions, harmless, and removed by the collector: no reason to call the store unsound.
-HARMLESS = frozenset({Defect.ORPHAN, Defect.PENDING})
+#: Left behind by interrupted submissions and removed by the collector, or meant so: no reason to call the store unsound.
+HARMLESS = frozenset({Defect.ORPHAN, Defect.PENDING, Defect.REMOVED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,8 @@ def _check_rows(
     for page in index.rows():
         known = registry.registered([d.uniqueId for d, _ in page]) if registry is not None else None
         for found, in_row in page:
+            if found.state is DocumentState.REMOVED:
+                continue
             report.documents += 1
             size = in_row if in_row is not None else _file_size(store, found)
             if size is None:
@@ -118,7 +121,7 @@ def _check_rows(
                 report.add(Defect.WRONG_SIZE, found.uniqueId)
             if found.state is DocumentState.PENDING:
                 report.add(Defect.PENDING, found.uniqueId)
-            elif known is not None and found.uniqueId not in known:
+            elif known is not None and found.uniqueId not in known and found.state is not DocumentState.HIDDEN:
                 report.add(Defect.UNREGISTERED, found.uniqueId)
         tell(report)
 
@@ -159,11 +162,12 @@ def _count_content(report: StoreReport, sha256: bytes, size: int, sound: bool, r
 def _check_entries(index: DocumentIndex, registry: RegistryView, report: StoreReport, tell: Progress) -> None:
     for page in registry.documents():
         stored = index.find(entry.uniqueId for entry in page)
+        withdrawn = index.withdrawn([entry.uniqueId for entry in page if entry.uniqueId not in stored])
         for entry in page:
             report.entries += 1
             found = stored.get(entry.uniqueId)
             if found is None:
-                report.add(Defect.UNSTORED, entry.uniqueId)
+                report.add(Defect.REMOVED if entry.uniqueId in withdrawn else Defect.UNSTORED, entry.uniqueId)
             elif not _agree(entry, found):
                 report.add(Defect.DIFFERENT, entry.uniqueId)
         tell(report)

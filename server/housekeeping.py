@@ -62,7 +62,9 @@ class Housekeeping:
         finally:
             os.close(descriptor)
         LOG.info(
-            "collector: removed %d staging files, %d unanswered documents, %d rows, %d files, %d from quarantine%s",
-            done.staging, done.pending, done.blobs, done.files, done.quarantined, f"; {done.refused}" if done.refused else "",
+            "collector: removed %d staging files, %d unanswered documents, %d rows, %d files, %d from quarantine, "
+            "%d of removed documents%s",
+            done.staging, done.pending, done.blobs, done.files, done.quarantined, done.removed,
+            f"; {done.refused}" if done.refused else "",
         )  # fmt: skip
         return done

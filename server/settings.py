@@ -148,6 +148,9 @@ class Domain:
         "hide", "what ITI-62 and ITI-86 do: refuse; hide: out of every answer, kept in the store; delete: gone for good",
         choices=("refuse", "hide", "delete"),
     )  # fmt: skip
+    remove_registered: bool = setting(
+        True, "let ITI-86 remove documents that a DocumentEntry still describes; false: their metadata must go first (ITI-62)"
+    )
     multi_patient: bool = setting(True, "answer queries over several patients, ITI-51, at /xds/iti51 and nowhere else")
     title_query: bool = setting(
         True, "answer FindDocumentsByTitle, an extension that is not IHE's; never with `wire` = strict"

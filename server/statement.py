@@ -28,6 +28,7 @@ TRANSACTIONS: tuple[tuple[Actor, Transaction, str], ...] = (
     (Actor.REPOSITORY, Transaction.ITI_41, "responder"),
     (Actor.REPOSITORY, Transaction.ITI_42, "initiator, where the registry is elsewhere"),
     (Actor.REPOSITORY, Transaction.ITI_43, "responder"),
+    (Actor.REPOSITORY, Transaction.ITI_86, "responder"),
 )
 TITLES = {
     Transaction.ITI_8: "Patient Identity Feed",
@@ -40,6 +41,7 @@ TITLES = {
     Transaction.ITI_57: "Update Document Set",
     Transaction.ITI_61: "Register On-Demand Document Entry",
     Transaction.ITI_62: "Remove Metadata",
+    Transaction.ITI_86: "Remove Documents",
     Transaction.ITI_92: "Restricted Update Document Set",
 }
 #: Options of ITI TF-1: Table 10.2-1 by actor, with what stands for each.
@@ -127,6 +129,16 @@ CODES: dict[Transaction, tuple[ErrorCode, ...]] = {
         _E.XDSUnknownStoredQuery,
     ),
     Transaction.ITI_61: tuple(c for c in _SUBMISSION if c not in _BY_CONTENT),
+    Transaction.ITI_86: (
+        _E.XDSDocumentUniqueIdError,
+        _E.XDSRemoveDocumentsError,
+        _E.XDSRepositoryBusy,
+        _E.XDSRepositoryError,
+        _E.XDSRepositoryOutOfResources,
+        _E.XDSTooManyResults,
+        _E.XDSUnknownCommunity,
+        _E.XDSUnknownRepositoryId,
+    ),
     Transaction.ITI_62: (
         _E.ReferencesExistException,
         _E.UnresolvedReferenceException,
@@ -166,8 +178,8 @@ _PAGES = """The rules behind them are listed in [rules.md](rules.md), the settin
 on the wire beyond the standard in [wire.md](wire.md)."""
 _LIMITS = """## What is not claimed
 
-The groupings with a CT Time Client and with an ATNA Secure Node, Remove Documents (ITI-86) and Asynchronous Web
-Services Exchange are not claimed by this version. Patients are made known by the identity feeds, by the command
+The groupings with a CT Time Client and with an ATNA Secure Node and Asynchronous Web Services Exchange are not claimed
+by this version. Patients are made known by the identity feeds, by the command
 `carnet patient add`, or by their first submission where the setting `patients` is `open`.
 """
 

@@ -41,6 +41,7 @@ from repository.content import Alarms, FileStore, StoreOptions
 from repository.index import DocumentIndex
 from repository.iti41 import ProvideAndRegister, RepositoryOptions
 from repository.iti43 import RetrieveDocumentSet
+from repository.iti86 import Registered, RemoveDocuments, RemoveOptions
 from repository.registry_port import (
     InProcess,
     Knows,
@@ -198,6 +199,9 @@ def repository_handlers(kit: Kit, codes: CodeBook) -> dict[Transaction, Handler]
     return {
         Transaction.ITI_41: ProvideAndRegister(kit.store, kit.index, port, options),
         Transaction.ITI_43: RetrieveDocumentSet(kit.store, kit.index, options),
+        Transaction.ITI_86: RemoveDocuments(
+            kit.store, kit.index, options, registered(kit.registry), remove_options(kit.settings)
+        ),
     }
 
 
@@ -229,6 +233,19 @@ def sending(client: Client) -> Sends:
         return status, [RegistryError(e.error_code, e.code_context, e.severity, e.location) for e in errors]
 
     return send
+
+
+def registered(registry: RegistryView) -> Registered:
+    """What ITI-86 asks the registry."""
+    from soap.client_errors import ClientError
+
+    def described(unique_ids: Sequence[str]) -> Mapping[str, Set[str]]:
+        try:
+            return registry.registered(unique_ids)
+        except ClientError as error:
+            raise ConnectionError(str(error)) from error
+
+    return described
 
 
 def asking(registry: RegistryView) -> Knows:
@@ -280,6 +297,11 @@ def query_options(settings: Settings) -> QueryOptions:
 def removal_options(settings: Settings) -> RemovalOptions:
     """What removing metadata means."""
     return RemovalOptions(RemovalPolicy(settings.domain.removal))
+
+
+def remove_options(settings: Settings) -> RemoveOptions:
+    """What removing documents means."""
+    return RemoveOptions(RemovalPolicy(settings.domain.removal), settings.domain.remove_registered)
 
 
 def register_options(settings: Settings) -> RegisterOptions:

@@ -17,6 +17,13 @@ commit-before      everything is in the transaction, COMMIT has not been sent
 commit-after       COMMIT has returned: the submission is durable, nobody knows
 answer-before      the answer is built, no byte of it is sent
 =================  ==========================================================================
+
+and of a removal of documents (`REMOVAL_POINTS`), after the commit that marks them:
+
+=================  ==========================================================================
+removal-committed  no document can be retrieved any more, the files are there
+removal-unlinked   a file is deleted, the mark that it may be there stands
+=================  ==========================================================================
 """
 
 from __future__ import annotations
@@ -40,14 +47,17 @@ CRASH_POINTS = (
     "answer-before",
 )
 
+REMOVAL_POINTS = ("removal-committed", "removal-unlinked")
+
 VARIABLE = "CARNET_CRASH_AT"
 
 
 def read_order(environment: Mapping[str, str]) -> tuple[str, int]:
     """The step to die at and its how-manieth passage; an empty name for none. ValueError for an unknown step."""
     name, _, count = environment.get(VARIABLE, "").partition(":")
-    if name and name not in CRASH_POINTS:
-        raise ValueError(f"{VARIABLE}={name}: no such step; known steps are {', '.join(CRASH_POINTS)}")
+    known = (*CRASH_POINTS, *REMOVAL_POINTS)
+    if name and name not in known:
+        raise ValueError(f"{VARIABLE}={name}: no such step; known steps are {', '.join(known)}")
     return name, int(count or 1)
 
 

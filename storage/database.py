@@ -53,6 +53,9 @@ class Database(Protocol):
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction; return its result once it is durable. An exception leaves nothing and is re-raised."""
 
+    def scrub(self) -> None:
+        """Let nothing that was deleted stay readable in the database's journal, unless a reader holds on to it for long."""
+
     def close(self) -> None:
         """Close every connection. Nothing may be under way."""
 

@@ -230,6 +230,9 @@ class PostgresDatabase:
         except _Again as error:
             raise StorageUnavailable(f"given up after {self._options.retries + 1} attempts: {error}") from error
 
+    def scrub(self) -> None:
+        """Nothing to do: old row versions are the server's, its vacuum gives them up and its log is recycled."""
+
     def close(self) -> None:
         with self._mutex:
             for connection in self._connections:

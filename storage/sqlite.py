@@ -6,6 +6,7 @@ go through one connection, those of several processes take turns at `storage.sql
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 import weakref
@@ -163,6 +164,7 @@ class SqliteDatabase:
         self._connections: weakref.WeakSet[SqliteConnection] = weakref.WeakSet()  # a thread's goes with its thread
         self._waiting: list[_Job] = []
         self._leader: int | None = None
+        self._scrubbing = False
         self._lock = WriterLock(self.path, options.busy_timeout)
         with self._lock:  # a new file becomes a WAL file here
             self._writer = self._open(writes=True)
@@ -193,6 +195,12 @@ class SqliteDatabase:
             self._connections = weakref.WeakSet()
             self._lock.close()
         self._threads = threading.local()
+
+    def scrub(self) -> None:
+        """Write the journal back into the file and cut it to nothing: old frames hold what was deleted. By the writer, after a
+        commit: nobody else may checkpoint."""
+        self._scrubbing = True
+        self.write(lambda connection: None)
 
     # ------------------------------------------------------------------------------------------------ group commit
 
@@ -234,6 +242,10 @@ class SqliteDatabase:
         try:
             with self._lock:
                 self._commit_alone(batch)
+                if self._scrubbing:
+                    self._scrubbing = False
+                    with contextlib.suppress(driver.Error):
+                        self._writer.raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except BaseException as error:  # whatever it was: nobody may take his work for done
             for job in batch:
                 job.error = job.error or error

@@ -148,6 +148,7 @@ def governed(settings: Settings) -> list[object]:
         wiring.search_options(settings),
         wiring.query_options(settings),
         wiring.removal_options(settings),
+        wiring.remove_options(settings),
         wiring.register_options(settings),
         wiring.repository_options(settings, named),
         settings.base_url(),
