@@ -166,8 +166,8 @@ class _Reading:
         """What must be there, and what must not be there together."""
         unknown = sorted(set(slots) - self.definition.by_name.keys())
         faulty = {finding.attribute for finding in self.findings}
-        for parameter in self.definition.parameters:
-            if parameter.required and parameter.name not in self.clauses and parameter.name not in faulty:
+        for parameter in self.definition.required:
+            if parameter.name not in self.clauses and parameter.name not in faulty:
                 self._missing((parameter,), unknown)
         alternatives = self.definition.group(EXACTLY_ONE)
         given = [p for p in alternatives if p.name in self.sent]

@@ -71,12 +71,17 @@ class QueryDefinition:
     single_patient: bool = False
     extension: bool = False
     by_name: dict[str, Parameter] = field(init=False, compare=False, repr=False)
+    groups: dict[str, tuple[Parameter, ...]] = field(init=False, compare=False, repr=False)
+    required: tuple[Parameter, ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_name", {p.name: p for p in self.parameters})
+        names = {p.group for p in self.parameters}
+        object.__setattr__(self, "groups", {name: tuple(p for p in self.parameters if p.group == name) for name in names})
+        object.__setattr__(self, "required", tuple(p for p in self.parameters if p.required))
 
     def group(self, name: str) -> tuple[Parameter, ...]:
-        return tuple(p for p in self.parameters if p.group == name)
+        return self.groups.get(name, ())
 
 
 #: Groups of parameters.

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -62,6 +62,7 @@ class Metrics:
         self._notes = Counter(
             "carnet_wire_notes", "Tolerated quirks of clients, by row of docs/wire.md.", ["row"], registry=self._registry
         )
+        self._children: dict[tuple[str, ...], Any] = {}  # looking one up by its labels costs as much as counting
         self._alarms = Counter(
             "carnet_alarms", "What an operator must look at: damaged documents, a store that fails.", ["kind"],
             registry=self._registry,
@@ -69,14 +70,22 @@ class Metrics:
 
     def http(self, path: str, status: str) -> None:
         """One HTTP request answered. `path` is one of ours, never what a client made up."""
-        self._http.labels(path, status).inc()
+        self._child(self._http, path, status).inc()
 
     def transaction(self, name: str, outcome: str, seconds: float, codes: Iterable[str] = ()) -> None:
         """One understood request: `ITI-41`, `Success | PartialSuccess | Failure | Fault`, and the codes in its answer."""
-        self._seconds.labels(name).observe(seconds)
-        self._outcomes.labels(name, outcome).inc()
+        self._child(self._seconds, name).observe(seconds)
+        self._child(self._outcomes, name, outcome).inc()
         for code in codes:
             self._errors.labels(name, code).inc()
+
+    def _child(self, metric: Any, *labels: str) -> Any:
+        """The child with these labels; they are few, since none is made up by a client."""
+        key = (metric._name, *labels)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = metric.labels(*labels)
+        return child
 
     def note(self, row: str) -> None:
         """One tolerated quirk."""

@@ -24,6 +24,7 @@ _ACTION, _MESSAGE_ID, _REPLY_TO, _FAULT_TO, _ADDRESS = (
 )
 _SINGLE = {_ACTION: "Action", _MESSAGE_ID: "MessageID", _REPLY_TO: "ReplyTo", _FAULT_TO: "FaultTo", q(WSA, "To"): "To"}
 _MUST_UNDERSTAND = q(SOAP12, "mustUnderstand")
+_OLD_PREFIX = f"{{{WSA_2004}}}"
 
 T = Transaction
 
@@ -74,26 +75,32 @@ def read_addressing(headers: Sequence[etree._Element], wire: Wire, notes: list[N
     """Raises the faults of WIRE-056, WIRE-058 and of WS-Addressing for headers that occur twice."""
     found: dict[str, etree._Element] = {}
     for header in headers:
-        if header.tag in _SINGLE:
-            if header.tag in found:
+        tag = header.tag
+        if tag in _SINGLE:
+            if tag in found:
                 raise sender(
-                    f"The header wsa:{_SINGLE[header.tag]} occurs twice",
+                    f"The header wsa:{_SINGLE[tag]} occurs twice",
                     subcode=(WSA, "InvalidAddressingHeader"),
                     remedy="Send it once.",
                 )
-            found[header.tag] = header
-        elif header.tag.startswith(f"{{{WSA_2004}}}"):
+            found[tag] = header
+        elif tag.startswith(_OLD_PREFIX):
             raise wire.refuse("WIRE-056", f"header {etree.QName(header).localname}")
     action = _action(found.get(_ACTION), wire, notes)
     reply_to = ""
     for name in (_REPLY_TO, _FAULT_TO):
         reply = found.get(name)
-        address = (reply.findtext(_ADDRESS) or "").strip() if reply is not None else ""
+        address = _address(reply) if reply is not None else ""
         if address and address != ANONYMOUS:
             wire.meet("WIRE-058", notes, f"{_SINGLE[name]} '{address[:100]}'")
         if name == _REPLY_TO:
             reply_to = address
     return Addressing(action, find_message_id(headers), reply_to)
+
+
+def _address(reply: etree._Element) -> str:
+    """The text of the first wsa:Address."""
+    return next(((child.text or "").strip() for child in reply if child.tag == _ADDRESS), "")
 
 
 def _action(header: etree._Element | None, wire: Wire, notes: list[Note]) -> str:

@@ -38,7 +38,13 @@ class AdhocQueryRequest:
 
 def parse_adhoc_query(element: etree._Element) -> AdhocQueryRequest:
     """Of a schema-valid query:AdhocQueryRequest. What is missing stays empty: the query table judges it."""
-    option, query = element.find(_OPTION), element.find(_ADHOC_QUERY)
+    option = query = None
+    for child in element:
+        tag = child.tag
+        if tag == _OPTION and option is None:
+            option = child
+        elif tag == _ADHOC_QUERY and query is None:
+            query = child
     return_type = option.get("returnType", "") if option is not None else ""
     composed = option is not None and option.get("returnComposedObjects", "false").strip() in ("true", "1")
     if query is None:
