@@ -31,6 +31,7 @@ from metadata.rules.declare import identified, rule
 from metadata.rules.domain import authority_of
 from metadata.rules.rule import Context, Fault
 from metadata.scalars import is_oid
+from metadata.vocabulary import Transaction
 
 #: Put into `Context.options` by a French domain; also the tag of these rules.
 CI_SIS = "ci-sis"
@@ -41,6 +42,8 @@ _HEADER = "CI-SIS: Structuration minimale 1.16"
 _TRANSMISSION = "CI-SIS: Transmission d'un document CDA en HL7 v2"
 _SECONDS = re.compile(r"[0-9]{14}")
 
+#: On-Demand entries describe what nobody has done or signed yet.
+_STABLE = frozenset({Transaction.ITI_41, Transaction.ITI_42})
 _entry = partial(rule, of=DocumentEntry, tags=TAGS)
 _message = partial(rule, of=Submission, tags=TAGS)
 
@@ -186,7 +189,7 @@ def _institution_problem(context: Context, xon: str) -> str | None:
     return None
 
 
-@_entry("FR-008", _HEADER, remedy=_PERSON)
+@_entry("FR-008", _HEADER, transactions=_STABLE, remedy=_PERSON)
 def legal_authenticator_sent(context: Context, entry: DocumentEntry) -> Iterator[Fault]:
     """A legalAuthenticator is sent and identified like an author; the signature is excepted."""
     sent = entry.legalAuthenticator
@@ -265,7 +268,7 @@ def unique_id_is_an_oid(context: Context, entry: DocumentEntry) -> Iterator[Faul
         yield Fault("the uniqueId is no OID", "uniqueId", entry.uniqueId, line=entry.raw.line)
 
 
-@_entry("FR-015", _HEADER, remedy="Send the slot serviceStartTime: the begin of the main act that the document reports.")
+@_entry("FR-015", _HEADER, transactions=_STABLE, remedy="Send serviceStartTime: the begin of the main act that is reported.")
 def service_start_sent(context: Context, entry: DocumentEntry) -> Iterator[Fault]:
     """A serviceStartTime is sent; the signature is excepted."""
     if not entry.serviceStartTime and not is_signature(entry):

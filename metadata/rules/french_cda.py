@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
 from typing import Any
 
 from metadata.cda_header import HeaderError, attributes_of, is_cda, open_header, patient_ids_of
@@ -26,12 +25,13 @@ from metadata.vocabulary import Transaction
 _SECTION = "CI-SIS: Structuration minimale 1.16"
 _ITI_41 = frozenset({Transaction.ITI_41})
 _BOTH = TAGS | DOCUMENTS
-_START = 4096
+#: Media types of a CDA document; the second is that of one that brings its own presentation.
+_TYPES = ("text/xml", "application/xslt+xml")
+_HEADER = "CDA header"
 
 
-@lru_cache(maxsize=4)
 def _read(content: bytes) -> dict[str, Any] | str:
-    """What the header says, or why it cannot be read. Cached: twenty rules ask for the same document, one after another."""
+    """What the header says, or why it cannot be read."""
     try:
         root, _ = open_header(io.BytesIO(content))
     except HeaderError as error:
@@ -41,10 +41,12 @@ def _read(content: bytes) -> dict[str, Any] | str:
 
 def _header(context: Context, entry: DocumentEntry) -> dict[str, Any] | str:
     received = (context.documents or {}).get(entry.entryUUID)
-    content = received.content if received else None
-    if content is None or entry.mimeType != "text/xml" or not is_cda(content[:_START]):
+    if received is None or received.content is None or entry.mimeType not in _TYPES:
         return {}
-    return _read(content)
+    if _HEADER not in received.memo:
+        received.memo[_HEADER] = _read(received.content) if is_cda(received.content) else {}
+    header: dict[str, Any] | str = received.memo[_HEADER]
+    return header
 
 
 @rule("FR-100", _SECTION, DocumentEntry, transactions=_ITI_41, tags=_BOTH, remedy="Send the CDA document as it was made.")

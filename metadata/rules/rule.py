@@ -167,12 +167,14 @@ class CodeSets(Protocol):
 class ReceivedDocument:
     """One xds:Document as it arrived: octets counted, SHA-1 in lower-case hex.
 
-    `content` is given where a rule reads documents and this one is held in memory (`metadata/rules/french_cda.py`).
+    `content` is given where rules read documents and this one is held in memory (`metadata/rules/french_cda.py`); in `memo` a
+    rule leaves what it has read for the rules after it.
     """
 
     size: int
     sha1: str
     content: bytes | None = field(default=None, repr=False, compare=False)
+    memo: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

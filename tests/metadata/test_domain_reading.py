@@ -21,7 +21,7 @@ LOINC = "2.16.840.1.113883.6.1"
 CONTENT: dict[str, Any] = {
     "name": "test",
     "title": "For this test",
-    "options": ["ci-sis", "typedPatientId", "longTitle", "limitedMetadata"],
+    "options": list(OPTIONS),
     "rules": {"DE-005": "warn", "FR-001": "off", "OBJ-021": "refuse"},
     "settings": {"patients": "open"},
     "limits": {"documentSize": 1000, "documents": 7},

@@ -6,19 +6,25 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from metadata.domain_reading import read_domain
 from metadata.fragments import build_submit_objects_request
 from metadata.hl7 import canonical_cx
 from metadata.model import Code
+from metadata.rules.table import RULES, Policy
 from metadata.vocabulary import Severity
+from server import wiring
 from server.description import Description, build_submission, document_id, new_oid
+from server.domain import load_domain
 from server.sample import SampleDocument, make_documents
 from server.sample_people import make_patients
+from server.settings import TABLE, SettingError, load
 from soap.client import Client, Content, Reply
 from tests.nist.exceptions import read_exceptions
 from tests.nist.folder import base_data, reference_folder
@@ -200,9 +206,53 @@ def test_a_wrong_file_is_refused_at_start_with_file_key_and_what_is_accepted(
 def test_a_domain_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('name = "mine"\n', encoding="utf-8")
     assert "accepted: dmp-fr, ihe, mine" in refused_start(tmp_path, "dmp")
-    (tmp_path / "broken.toml").write_text("name = ", encoding="utf-8")
-    assert "broken.toml: cannot be read" in refused_start(tmp_path, "broken")
     assert "is no folder" in refused_start(tmp_path / "nowhere", "mine")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("x.toml", b"name = ", "x.toml: cannot be read"),
+        ("x.toml", b'name = "\xff"', "x.toml: cannot be read"),
+        ("x.json", b"[1]", "x.json: holds list"),
+        ("x.json", b"{", "x.json: cannot be read"),
+        ("x.xml", b"<Codes>", "x.xml: cannot be read"),
+        ("x.xml", b"<!DOCTYPE Codes><Codes/>", "x.xml: cannot be read"),
+        ("x.xml", b"<Code/>", "accepted: Codes"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_with_its_name(tmp_path: Path, file: str, content: bytes, said: str) -> None:
+    (tmp_path / file).write_bytes(content)
+    with pytest.raises(SettingError) as refused:
+        load(options={"domain.profile": "x", "domain.folder": str(tmp_path)}, environ={})
+    assert said in str(refused.value) and str(tmp_path / file) in str(refused.value)
+
+
+def test_what_is_set_elsewhere_goes_before_the_file(tmp_path: Path) -> None:
+    (tmp_path / "own.json").write_text(json.dumps(OWN), encoding="utf-8")
+    chosen = {"domain.profile": "own", "domain.folder": str(tmp_path)}
+    settings = load(options=chosen, environ={})
+    assert (settings.domain.patients, settings.origins["domain.patients"]) == ("open", "domain own")
+    assert wiring.policies(settings) == {"DE-005": Policy.WARN}
+    settings = load(options={**chosen, "domain.patients": "known", "domain.rules": "DE-005=off"}, environ={})
+    assert settings.domain.patients == "known"
+    assert wiring.policies(settings) == {"DE-005": Policy.OFF}
+
+
+def test_a_file_of_the_folder_goes_before_one_that_ships(tmp_path: Path) -> None:
+    (tmp_path / "dmp-fr.toml").write_text('name = "ours"\n', encoding="utf-8")
+    assert load_domain("dmp-fr", str(tmp_path)).name == "ours"
+    assert load_domain("dmp-fr").name == "dmp-fr"
+
+
+def test_the_file_on_the_page_is_one() -> None:
+    page = (ROOT / "docs" / "affinity-domain.md").read_text(encoding="utf-8")
+    (example,) = (block for block in re.findall(r"```toml\n(.*?)```", page, re.DOTALL) if "name = " in block)
+    domain = read_domain(tomllib.loads(example), "page")
+    assert domain.class_of("11488-4", LOINC) == ("10", "1.2.3.4") and domain.limit("documents") == 100
+    assert domain.settings.keys() <= {key.partition(".")[2] for key in TABLE if key.startswith("domain.")}
+    named = re.findall(r"\b(?:FR|DOM|CODE)-[0-9]{3}\b", page)
+    assert set(named) <= {row.id for row in RULES}
 
 
 def refused_start(folder: Path, profile: str) -> str:

@@ -58,8 +58,9 @@ class FrenchMessage(Message):
         for id, scheme in (("ss", schemes.SS_AUTHOR), ("doc", schemes.DE_AUTHOR)):
             self.classification(id, scheme, slots=tuple(Slot(name, (value,)) for name, value in values.items()))
         self.slot("doc", "sourcePatientId", IPP)
-        self.slot("doc", "legalAuthenticator", DOCTOR)
-        self.slot("doc", "creationTime", "20240131101500")
+        if transaction is not Transaction.ITI_61:
+            self.slot("doc", "legalAuthenticator", DOCTOR)
+            self.slot("doc", "creationTime", "20240131101500")
         self.slot("doc", "serviceStartTime", "20240130080000")
         self.slot("doc", "serviceStopTime", "20240131101500")
         if self.documents is not None:

@@ -40,6 +40,7 @@ REGISTRY, REPOSITORY = Actor.REGISTRY, Actor.REPOSITORY
 
 #: ITI TF-3: Table 4.2.4.1-2, typed again: the codes of the rules that have one of their own, the same from both actors.
 OWN_CODES = {
+    "XDSRegistryError": "PAT-009",
     "UnmodifiableMetadataError": "RMU-002 RMU-103",
     "UnresolvedReferenceException": "AS-004 AS-015 AS-016 REG-008 UPD-101 UPD-106",
     "XDSDuplicateUniqueIdInRegistry": "REG-001 REG-002",
@@ -156,7 +157,7 @@ def _is_answerable(row: Rule, message: Message) -> bool:
     return CI_SIS not in row.tags and ("documents" not in row.tags or message.documents is not None)
 
 
-@pytest.mark.parametrize("transaction", [Transaction.ITI_41, Transaction.ITI_42], ids=lambda t: t.code)
+@pytest.mark.parametrize("transaction", [Transaction.ITI_41, Transaction.ITI_42, Transaction.ITI_61], ids=lambda t: t.code)
 def test_a_right_french_submission_breaks_no_rule(transaction: Transaction) -> None:
     message = FrenchMessage(transaction)
     assert check(message.context()) == []
