@@ -7,6 +7,7 @@ does not say stays out of `attributes_of`. classCode and formatCode are deduced 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, BinaryIO
@@ -150,6 +151,17 @@ def patient_ids_of(root: etree._Element) -> tuple[str, ...]:
     """Every id of the patient, as CX without type."""
     ids = root.iterfind("c:recordTarget/c:patientRole/c:id", _NS)
     return tuple(_cx(element, False) for element in ids if element.get("root") and element.get("extension"))
+
+
+def family_names_of(root: etree._Element) -> frozenset[str]:
+    """Every family name of the patient (at birth, used, ...), as `name_key` compares them."""
+    families = root.iterfind("c:recordTarget/c:patientRole/c:patient/c:name/c:family", _NS)
+    return frozenset(name_key(_text(element)) for element in families if _text(element))
+
+
+def name_key(name: str) -> str:
+    """The letters of a name in capitals, without accents: names are spelled in many ways."""
+    return "".join(c for c in unicodedata.normalize("NFD", name.upper()) if c.isalpha())
 
 
 def _cx(element: etree._Element, dmp: bool) -> str:

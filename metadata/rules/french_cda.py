@@ -11,8 +11,16 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from metadata.cda_header import HeaderError, attributes_of, is_cda, open_header, patient_ids_of
-from metadata.hl7 import canonical_cx
+from metadata.cda_header import (
+    HeaderError,
+    attributes_of,
+    family_names_of,
+    is_cda,
+    name_key,
+    open_header,
+    patient_ids_of,
+)
+from metadata.hl7 import canonical_cx, unescape
 from metadata.ins import AUTHORITIES
 from metadata.model import Author, Code, DocumentEntry
 from metadata.rules.declare import rule
@@ -36,7 +44,7 @@ def _read(content: bytes) -> dict[str, Any] | str:
         root, _ = open_header(io.BytesIO(content))
     except HeaderError as error:
         return str(error)
-    return {**dict(attributes_of(root)), "patientIds": patient_ids_of(root)}
+    return {**dict(attributes_of(root)), "patientIds": patient_ids_of(root), "familyNames": family_names_of(root)}
 
 
 def _header(context: Context, entry: DocumentEntry) -> dict[str, Any] | str:
@@ -102,15 +110,8 @@ def _specialties(value: tuple[Author, ...]) -> Iterable[str]:
 
 
 def _traits(value: tuple[str, ...]) -> Iterable[str]:
-    """Birth date and sex; of the name only the family: given names are sent in many ways."""
-    found = []
-    for text in value:
-        name, _, content = text.partition("|")
-        if name == "PID-5":
-            found.append(f"PID-5|{content.partition('^')[0].upper()}")
-        elif name in ("PID-7", "PID-8"):
-            found.append(f"{name}|{content[:8]}")
-    return found
+    """Birth date and sex."""
+    return [text[:14] for text in value if text.startswith(("PID-7|", "PID-8|"))]
 
 
 #: Rule, attribute, its place in the header, and the form in which both sides are compared.
@@ -121,7 +122,6 @@ _ROWS: tuple[tuple[str, str, str, str, Callable[[Any], Iterable[str]]], ...] = (
     ("FR-104", "creationTime", "creationTime", "effectiveTime in UTC", _same),
     ("FR-105", "confidentialityCode", "confidentialityCode", "confidentialityCode", _codes),
     ("FR-106", "languageCode", "languageCode", "languageCode", _same),
-    ("FR-109", "sourcePatientInfo", "sourcePatientInfo", "recordTarget/patientRole/patient", _traits),
     ("FR-110", "authorPerson", "author", "author/assignedAuthor/id", _persons),
     ("FR-111", "authorInstitution", "author", "author/assignedAuthor/representedOrganization/id", _institutions),
     ("FR-112", "authorSpecialty", "author", "author/assignedAuthor/code", _specialties),
@@ -172,10 +172,31 @@ def source_patient_is_that_of_the_header(context: Context, entry: DocumentEntry)
         yield Fault(message, "sourcePatientId", entry.sourcePatientId, line=entry.raw.line)
 
 
+@rule("FR-109", _SECTION, DocumentEntry, transactions=_ITI_41, tags=_BOTH, remedy="Take the traits from the header.")
+def traits_are_those_of_the_header(context: Context, entry: DocumentEntry) -> Iterator[Fault]:
+    """The sourcePatientInfo of a CDA document has birth date, sex and a family name of its header's patient."""
+    header = _header(context, entry)
+    if not isinstance(header, dict) or not entry.sourcePatientInfo:
+        return
+    said, sent = _traits(header.get("sourcePatientInfo") or ()), _traits(entry.sourcePatientInfo)
+    for trait in said:
+        if trait not in sent:
+            message = f"the CDA header says {trait} (recordTarget/patientRole/patient)"
+            yield Fault(message, "sourcePatientInfo", ", ".join(sent), line=entry.raw.line)
+    names = header.get("familyNames") or frozenset()
+    for field in entry.sourcePatientInfo:
+        if names and field.startswith("PID-5|"):
+            families = [unescape(name.partition("^")[0]) for name in field[6:].split("~")]
+            if not any(name_key(family) in names for family in families):
+                message = "the patient of the CDA header has another family name"
+                yield Fault(message, "sourcePatientInfo", field, line=entry.raw.line)
+
+
 RULES = (
     header_can_be_read,
     *(_agreement(*row) for row in _ROWS[:6]),
     patient_is_that_of_the_header,
     source_patient_is_that_of_the_header,
+    traits_are_those_of_the_header,
     *(_agreement(*row) for row in _ROWS[6:]),
 )

@@ -267,11 +267,13 @@ def refused_start(folder: Path, profile: str) -> str:
 
 # --------------------------------------------------------------------------------------------------------- NIST's codes.xml
 
-#: Plans that submit documents, folders and replacements, and ask for them.
-PLANS = ("11897", "11899", "11905", "11966", "11969", "12361")
+#: A few of the plans that submit and ask; with --long all are run.
+PLANS = ("11897", "11899", "11905", "11966", "11990", "12361", "12323")
+#: Its submission has a contentTypeCode under LOINC, a system that codes.xml no longer has for it (see the remarks at its head).
+OUTDATED = "PnrXop"
 
 
-def test_nist_plans_run_with_a_closed_code_set(tmp_path: Path) -> None:
+def test_nist_plans_run_with_a_closed_code_set(tmp_path: Path, long: bool) -> None:
     folder = reference_folder()
     if folder is None:
         pytest.skip("the reference material (CARNET_SHARED, else ../shared) is not here")
@@ -285,7 +287,9 @@ def test_nist_plans_run_with_a_closed_code_set(tmp_path: Path) -> None:
     with ServerProcess(data, environ=environ) as server:
         target = Target(NistClient(server.registry, server.repository), REPOSITORY_ID, add_patients(data))
         runner = Runner(plans, target, read_exceptions(), base_data(folder))
-        results = [result for name in PLANS if name in plans for result in runner.run(name)]
+        assert set(PLANS) <= set(plans)
+        chosen = sorted(set(plans) - {OUTDATED}) if long else PLANS
+        results = [result for name in chosen for result in runner.run(name)]
         assert not [result.line() for result in results if result.bad]
         assert sum(result.outcome is Outcome.PASSED for result in results) > 10
         announce(data)

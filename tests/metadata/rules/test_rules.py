@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from french_cases import MASKING, FrenchMessage, french_messages
+from french_cases import CDA, MASKING, FrenchMessage, french_messages
 from rule_cases import SHORT, messages
 from rules_message import (
     DOCUMENT,
@@ -192,6 +192,12 @@ def test_the_signature_of_a_submission_is_excepted_from_what_it_cannot_have() ->
         message.classify("doc", coded("doc", schemes.DE_CONFIDENTIALITY_CODE, code, MASKING))
     for slot in ("sourcePatientInfo", "serviceStartTime", "serviceStopTime", "legalAuthenticator"):
         message.slot("doc", slot)
+    assert check(message.context()) == []
+
+
+def test_a_family_name_of_the_header_is_enough_whatever_its_spelling() -> None:
+    message = FrenchMessage(Transaction.ITI_41)
+    message.attach(CDA.replace("<family>DUPONT</family>", "<family qualifier='BR'>Durand</family><family>Dùpont</family>"))
     assert check(message.context()) == []
 
 
