@@ -101,14 +101,14 @@ class _Pools:
         listed = list(dict.fromkeys(pool)) or [new_uuid()]
         return self.random.sample(listed, self.random.randint(1, min(most, len(listed))))
 
-    def optional(self, slots: Slots, name: str, pool: list[str], chance: float = 0.15, repeat: bool = False) -> Slots:
+    def optional(self, slots: Slots, name: str, pool: list[str], chance: float = 0.08, repeat: bool = False) -> Slots:
         if self.random.random() < chance:
             slots[name] = [self.some(pool) for _ in range(self.random.randint(1, 2) if repeat else 1)]
         return slots
 
     def times(self, slots: Slots, stem: str, pool: list[str]) -> None:
         for end in ("From", "To"):
-            if self.random.random() < 0.1:
+            if self.random.random() < 0.07:
                 slots[stem + end] = [[self.random.choice(pool)]]
 
     def contents(self, slots: Slots) -> Slots:
@@ -127,10 +127,10 @@ class _Pools:
         slots[f"{stem}Status"] = self.statuses()
         self.contents(slots)
         for name in ("ClassCode", "TypeCode", "PracticeSettingCode", "HealthcareFacilityTypeCode"):
-            self.optional(slots, stem + name, CODES, 0.1)
+            self.optional(slots, stem + name, CODES, 0.05)
         self.optional(slots, f"{stem}EventCodeList", CODES, repeat=True)
         self.optional(slots, f"{stem}AuthorPerson", PATTERNS)
-        self.optional(slots, f"{stem}DocumentAvailability", [ONLINE, OFFLINE], 0.1)
+        self.optional(slots, f"{stem}DocumentAvailability", [ONLINE, OFFLINE], 0.06)
         for name in ("CreationTime", "ServiceStartTime", "ServiceStopTime"):
             self.times(slots, stem + name, TIMES)
         return slots

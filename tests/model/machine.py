@@ -10,23 +10,25 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterable
+from copy import deepcopy
 from random import Random
 
 from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from registry.patients import add
 from tests.model import sight
 from tests.model.asking import Question, draw_question, everything
+from tests.model.identifying import ADD, MERGE, action_of, identity_message, is_accepted
 from tests.model.registry_model import RegistryModel, Sent
+from tests.model.removing import draw_removal, removal
 from tests.model.submitting import Writer, draw_relation, draw_submission, spoil
 from tests.model.wire import Server
 from tests.nist.wire import Answer
 
-#: A seed by Hypothesis, the numbers by `random`: see `tests.model.submitting`.
-RANDOM = st.randoms(use_true_random=True)
-_runs = itertools.count(1)
+#: A seed by Hypothesis, the numbers by `random`: see `tests.model.submitting`. The step is mixed in: Hypothesis likes to repeat.
+SEED = st.integers(0, 2**32)
+_patients = itertools.count(1)
 _STEM = time.time_ns() // 1000
 
 
@@ -35,73 +37,143 @@ def now() -> str:
     return time.strftime("%Y%m%d%H%M%S", time.gmtime())
 
 
+def transaction_of(sent: Sent) -> str:
+    return "ITI-61" if sent.on_demand else "ITI-42"
+
+
 class RegistryMachine(RuleBasedStateMachine):
     """`server` is put in by the test that runs the machine."""
 
     server: Server
 
-    @initialize(random=RANDOM)
-    def begin(self, random: Random) -> None:
-        """Three announced patients and one whom nobody knows."""
+    @initialize(seed=SEED)
+    def begin(self, seed: int) -> None:
+        """Three announced patients with some documents, and one whom nobody knows."""
+        self.steps = 0
         self.model = RegistryModel()
         self.writer = Writer(self.model)
         self.kept: list[tuple[Sent, bytes]] = []
-        run = next(_runs)
-        for name in ("Ana", "Bo", "Cy"):
-            cx = f"{name}{_STEM}x{run}^^^&1.2.250.9.1&ISO"
-            add(self.server.application.kit.database, cx)
-            self.model.add_patient(cx)
-        self.model.add_patient(f"Nobody{_STEM}x{run}^^^&1.2.250.9.1&ISO", alive=False)
+        self._random(seed)
+        for _ in range(3):
+            self._announce()
+        self._new_patient()
+        for _ in range(3):
+            random = self._random(seed)
+            self._submit(draw_relation(self.model, random) or draw_submission(self.model, random))
 
     # ------------------------------------------------------------------------------------------------------- operations
 
-    @rule(random=RANDOM)
-    def submit(self, random: Random) -> None:
+    @rule(seed=SEED)
+    def submit(self, seed: int) -> None:
+        random = self._random(seed)
         self._submit(draw_submission(self.model, random))
 
     @precondition(lambda self: self.model.world.entries)
-    @rule(random=RANDOM)
-    def relate(self, random: Random) -> None:
+    @rule(seed=SEED)
+    def relate(self, seed: int) -> None:
+        random = self._random(seed)
         sent = draw_relation(self.model, random)
         if sent is not None:
             self._submit(sent)
 
-    @rule(random=RANDOM)
-    def submit_wrong(self, random: Random) -> None:
+    @rule(seed=SEED)
+    def submit_wrong(self, seed: int) -> None:
+        """One thing wrong, or a message that was accepted once more: its sender has not seen our answer."""
+        random = self._random(seed)
+        if self.kept and random.random() < 0.2:
+            sent, text = random.choice(self.kept)
+            self._submit(deepcopy(sent), text)
+            return
         sent = (draw_relation(self.model, random) if random.random() < 0.3 else None) or draw_submission(self.model, random)
-        what = spoil(self.model, random, sent)
-        note(f"spoilt: {what}")
+        note(f"spoilt: {spoil(self.model, random, sent)}")
         self._submit(sent)
 
-    @precondition(lambda self: self.kept)
-    @rule(random=RANDOM)
-    def submit_again(self, random: Random) -> None:
-        """A message that was accepted comes once more: its sender has not seen our answer."""
-        sent, text = random.choice(self.kept)
-        self._sent("ITI-42", text, self.model.judge_submission(sent), [sent.set.patient])
+    @precondition(lambda self: self.model.world.sets)
+    @rule(seed=SEED)
+    def remove(self, seed: int) -> None:
+        """Objects leave the registry, and nothing refers to them afterwards."""
+        ids = draw_removal(self.model, self._random(seed))
+        expected = self.model.judge_removal(ids)
+        patients = [one.patient for one in self.model.objects() if one.uuid in ids] or self.model.alive()[:1]
+        if not expected:
+            self.model.apply_removal(ids)
+        self._sent("ITI-62", removal(ids), expected, patients)
 
-    @rule(random=RANDOM)
-    def ask(self, random: Random) -> None:
+    @rule(seed=SEED)
+    def merge(self, seed: int) -> None:
+        """One person turns out to be another. Refused for ids that are unknown or were merged away."""
+        random = self._random(seed)
+        if random.random() < 0.5 or len(self.model.alive()) < 2:
+            self._announce()
+        people = list(range(len(self.model.world.patients)))
+        old, new = random.choices(people, k=2) if random.random() < 0.3 else random.sample(self.model.alive(), 2)
+        refused, text = self.model.refuses_merge(old, new), identity_message(MERGE, [self._cx(new)], self._cx(old))
+        if not refused:
+            self.model.apply_merge(old, new)
+        self._identify(MERGE, text, refused, [old, new])
+
+    @rule(seed=SEED)
+    def alias(self, seed: int) -> None:
+        """Two ids are announced as those of one person; the second may be a new one."""
+        random = self._random(seed)
+        known = [n for n in range(len(self.model.world.patients)) if n not in self.model.unknown]
+        pair = random.sample(known, 2)
+        if random.random() < 0.6:
+            pair[1] = len(self.model.world.patients)
+            self._new_patient()
+        refused, text = self.model.refuses_alias(pair), identity_message(ADD, [self._cx(n) for n in pair])
+        if not refused:
+            self.model.apply_alias(pair)
+        self._identify(ADD, text, refused, pair)
+
+    @rule(seed=SEED)
+    def ask(self, seed: int) -> None:
+        random = self._random(seed)
         for _ in range(5):
             self._ask(draw_question(self.model, random))
 
     # ----------------------------------------------------------------------------------------------------------- pieces
 
-    def _submit(self, sent: Sent) -> None:
-        expected, text = self.model.judge_submission(sent), self.writer.submission(sent)
-        if not expected:
-            self.model.apply_submission(sent)
-            self.kept.append((sent, text))
-        self._sent("ITI-42", text, expected, [sent.set.patient])
+    def _random(self, seed: int) -> Random:
+        self.steps += 1
+        self.random = Random(f"{seed} {self.steps}")
+        return self.random
 
-    def _sent(self, transaction: str, body: bytes, expected: set[str], patients: Iterable[int]) -> None:
+    def _new_patient(self) -> None:
+        """A CX of this run's own, unknown to the registry."""
+        self.model.add_patient(f"P{_STEM}x{next(_patients)}^^^&1.2.250.9.1&ISO", known=False)
+
+    def _announce(self) -> None:
+        self._new_patient()
+        newest = len(self.model.world.patients) - 1
+        self.model.apply_alias([newest])
+        self._identify(ADD, identity_message(ADD, [self._cx(newest)]), False, [])
+
+    def _cx(self, patient: int) -> str:
+        return self.model.world.patients[patient].cx
+
+    def _identify(self, name: str, text: bytes, refused: bool, patients: list[int]) -> None:
+        """A change of identities whose effect the model has taken over already."""
+        note(f"{name} {patients} {'refused' if refused else 'accepted'} {text.decode()}")
+        answer = self.server.soap("ITI-44", text, action_of(name))
+        assert not answer.fault, answer.fault
+        assert is_accepted(answer) != refused, f"the model {'refuses' if refused else 'accepts'} this"
+        self._look_at(patients, now())
+
+    def _submit(self, sent: Sent, text: bytes = b"") -> None:
+        expected, text = self.model.judge_submission(sent), text or self.writer.submission(sent)
+        if not expected:
+            self.kept.append((deepcopy(sent), text))
+            self.model.apply_submission(sent)
+        self._sent(transaction_of(sent), text, expected, [sent.set.patient])
+
+    def _sent(self, transaction: str, body: bytes, expected: set[str], patients: list[int]) -> None:
         """Send a request whose effect the model has taken over already, and look at everything afterwards."""
         note(f"{transaction} {sorted(expected)} {body.decode()}")
         earliest = now()
         answer = self.server.soap(transaction, body)
         self._compare_codes(answer, expected)
-        for cluster in {self.model.cluster(patient) for patient in patients}:
-            self._look(cluster, earliest)
+        self._look_at(patients, earliest)
 
     def _compare_codes(self, answer: Answer, expected: set[str]) -> None:
         told = {error.code: error.context for error in answer.errors if error.severity.endswith("Error")}
@@ -109,25 +181,29 @@ class RegistryMachine(RuleBasedStateMachine):
         assert set(told) == expected, f"expected {sorted(expected)}, answered {told}"
         assert answer.status == ("Failure" if expected else "Success"), answer.status
 
-    def _look(self, cluster: int, earliest: str) -> None:
-        """What the registry tells of one person under each of its ids."""
-        for patient in [p for p in self.model.world.patients if p.cluster == cluster]:
-            question = everything(patient.cx)
+    def _look_at(self, patients: list[int], earliest: str) -> None:
+        """Everything the registry tells of these persons, under the id that stands for each, and two questions more."""
+        for cx in sorted({self.model.surviving(patient) for patient in patients}):
+            question = everything(cx)
             answer = self.server.soap("ITI-18", question.message())
-            sight.learn(self.model, sight.Seen(answer), earliest, now())
-            self._compare(question, answer)
+            seen = sight.Seen(answer)
+            sight.learn(self.model, seen, earliest, now())
+            self._compare(question, answer, seen)
+        for _ in range(2 if patients else 0):
+            self._ask(draw_question(self.model, self.random))
 
     def _ask(self, question: Question) -> None:
         note(f"{question}")
-        self._compare(question, self.server.soap(question.transaction, question.message()))
+        answer = self.server.soap(question.transaction, question.message())
+        self._compare(question, answer, sight.Seen(answer))
 
-    def _compare(self, question: Question, answer: Answer) -> None:
+    def _compare(self, question: Question, answer: Answer, seen: sight.Seen) -> None:
         if question.error:
             self._compare_codes(answer, {question.error})
             return
         found = self.model.queries.ask(question.name, question.slots, question.return_type)
         self._compare_codes(answer, found.errors)
-        seen, world = sight.Seen(answer), self.model.world
+        world = self.model.world
         if question.return_type == "ObjectRef":
             ordered = [*found.entries, *found.sets, *found.folders]
             assert seen.references[: len(ordered)] == ordered, f"{question}: {seen.references}, expected {ordered}"

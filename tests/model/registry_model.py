@@ -16,6 +16,7 @@ from tests.registry.search_model import (
     APPROVED,
     DEPRECATED,
     HAS_MEMBER,
+    ON_DEMAND,
     Model,
     ModelAssociation,
     ModelEntry,
@@ -28,7 +29,8 @@ from tests.registry.search_model import (
 RPLC, XFRM, APND, XFRM_RPLC, SIGNS = (
     f"urn:ihe:iti:2007:AssociationType:{name}" for name in ("RPLC", "XFRM", "APND", "XFRM_RPLC", "signs")
 )
-RELATIONS = (RPLC, XFRM, APND, XFRM_RPLC, SIGNS)
+SNAPSHOT = "urn:ihe:iti:2010:AssociationType:IsSnapshotOf"
+RELATIONS = (RPLC, XFRM, APND, XFRM_RPLC, SIGNS, SNAPSHOT)
 REPLACING = (RPLC, XFRM_RPLC)
 
 DOES_NOT_MATCH = "XDSPatientIdDoesNotMatch"
@@ -50,10 +52,10 @@ def unassigned() -> str:
 
 @dataclass
 class Document(ModelEntry):
-    """A DocumentEntry with what identifies its bytes."""
+    """A DocumentEntry with what identifies its bytes: an On-Demand one has none."""
 
-    hash: str = "da39a3ee5e6b4b0d3255bfef95601890afd80709"
-    size: int = 0
+    hash: str = ""
+    size: str = ""
 
 
 @dataclass
@@ -69,6 +71,11 @@ class Sent:
         yield self.set
         yield from self.entries
         yield from self.folders
+
+    @property
+    def on_demand(self) -> bool:
+        """Whether this is for ITI-61."""
+        return any(entry.type == ON_DEMAND for entry in self.entries)
 
     def __contains__(self, uuid: str) -> bool:
         return any(one.uuid == uuid for one in (*self.objects(), *self.links))
@@ -87,6 +94,7 @@ class RegistryModel:
         self.world = World()
         self.queries = Model(self.world)
         self.touched: set[str] = set()
+        self.unknown: set[int] = set()
 
     # ------------------------------------------------------------------------------------------------------- questions
 
@@ -116,11 +124,12 @@ class RegistryModel:
         held = {a.source for a in self.world.associations if (a.type, a.target, a.status) == (HAS_MEMBER, uuid, APPROVED)}
         return [f for f in self.world.folders if f.uuid in held and f.status == APPROVED]
 
-    def add_patient(self, cx: str, alive: bool = True) -> int:
-        """An id that the feed has announced, or one that nobody has (`alive` False and no head)."""
+    def add_patient(self, cx: str, known: bool = True) -> None:
+        """An id that the feed has announced, or one that nobody has."""
         number = len(self.world.patients)
-        self.world.patients.append(ModelPatient(cx, number, alive=alive, head=True))
-        return number
+        self.world.patients.append(ModelPatient(cx, number, alive=known))
+        if not known:
+            self.unknown.add(number)
 
     # ------------------------------------------------------------------------------------------------------ submissions
 
@@ -135,8 +144,10 @@ class RegistryModel:
         unique_ids = [one.uniqueId for one in sent.objects()]
         if len(set(unique_ids)) < len(unique_ids):
             yield "XDSRegistryDuplicateUniqueIdInMessage"
-        if any(a.type in REPLACING and a.target in sent for a in sent.links):
+        if any(a.type in (*REPLACING, SNAPSHOT) and a.target in sent for a in sent.links):
             yield UNRESOLVED
+        if any(a.type == SNAPSHOT for a in sent.links) and sent.on_demand:
+            yield METADATA
         transformed = {a.source for a in sent.links if a.type == XFRM}
         if any(a.type == APND and a.target in transformed and a.target in sent for a in sent.links):
             yield METADATA
@@ -157,18 +168,22 @@ class RegistryModel:
             yield from self._link_faults(sent, link)
 
     def _is_repeated(self, sent: Sent) -> bool:
-        """The very submission that is registered already: told once, by its SubmissionSet (our choice)."""
-        stored = {one.uniqueId: one for one in self.world.entries}
-        return any(one is sent.set for one in self.world.sets) and all(entry.uniqueId in stored for entry in sent.entries)
+        """A submission that is registered already: told once, by its SubmissionSet (our choice)."""
+        known = {(one.uniqueId, one.sourceId) for one in self.world.sets}
+        stored = {(one.uniqueId, one.hash) for one in self.world.entries if isinstance(one, Document)}
+        documents = {(one.uniqueId, one.hash) for one in sent.entries}
+        return (sent.set.uniqueId, sent.set.sourceId) in known and documents <= stored
 
     def _document_faults(self, entry: Document) -> Iterator[str]:
         for other in self.with_unique_id(entry.uniqueId):
             if not isinstance(other, Document):
                 yield METADATA
                 continue
-            if other.hash != entry.hash:
+            if other.type != entry.type:
+                yield METADATA
+            if other.hash and entry.hash and other.hash != entry.hash:
                 yield "XDSNonIdenticalHash"
-            if other.size != entry.size:
+            if other.size and entry.size and other.size != entry.size:
                 yield "XDSNonIdenticalSize"
 
     def _link_faults(self, sent: Sent, link: ModelAssociation) -> Iterator[str]:
@@ -181,6 +196,8 @@ class RegistryModel:
             if self.cluster(target.patient) != self.cluster(sent.set.patient):
                 yield DOES_NOT_MATCH
             if link.type == APND and self._is_transformation(link.target):
+                yield METADATA
+            if link.type == SNAPSHOT and target.type != ON_DEMAND:
                 yield METADATA
         if link.type in REPLACING:
             holders = self.holders(link.target)
@@ -220,21 +237,22 @@ class RegistryModel:
         return any(a.type == XFRM and a.source == uuid and a.status == APPROVED for a in self.world.associations)
 
     def apply_submission(self, sent: Sent) -> None:
+        replaced = [(a.source, a.target) for a in sent.links if a.type in REPLACING]
+        holders = {target: self.holders(target) for _, target in replaced}
+        self._deprecate([target for _, target in replaced])
         self.world.sets.append(sent.set)
         self.world.entries.extend(sent.entries)
         self.world.folders.extend(sent.folders)
         self.world.associations.extend(sent.links)
         self.touched.update(f.uuid for f in sent.folders)
         self.touched.update(a.source for a in sent.links if isinstance(self.find(a.source), ModelFolder))
-        replaced = [(a.source, a.target) for a in sent.links if a.type in REPLACING]
-        holders = {target: self.holders(target) for _, target in replaced}
-        self._deprecate([target for _, target in replaced])
         for source, target in replaced:
             for folder in holders[target]:
                 self.put_into(folder.uuid, source, sent.set.uuid)
 
-    def _deprecate(self, targets: Iterable[str]) -> None:
-        """The replaced entries with their transformations and addenda, at any depth (4.2.2.2.3; the depth is our choice)."""
+    def _deprecate(self, targets: list[str]) -> None:
+        """The replaced entries with their transformations and addenda, at any depth (4.2.2.2.3; the depth is our choice). What
+        the submission itself brings stays Approved (3.42.4.1.3.3.5), whatever it leans on."""
         waiting, seen = list(targets), set(targets)
         while waiting:
             uuid = waiting.pop()
@@ -254,6 +272,77 @@ class RegistryModel:
         self.world.associations.append(membership)
         self.world.associations.append(ModelAssociation(unassigned(), HAS_MEMBER, submission_set, membership.uuid))
         self.touched.add(folder)
+
+    # --------------------------------------------------------------------------------------------------------- removals
+
+    def judge_removal(self, ids: list[str]) -> set[str]:
+        """ITI RMD: 3.62.4.1.3: no reference into nothing, nothing without a SubmissionSet, no SubmissionSet emptied (the last
+        and the rule for versions are our choice)."""
+        gone, found = set(ids), set()
+        links = self.world.associations
+        if any(self.find(uuid) is None for uuid in ids):
+            found.add(UNRESOLVED)
+        if any(a.uuid not in gone and gone & {a.source, a.target} for a in links):
+            found.add("ReferencesExistException")
+        if any(one.uuid not in gone and one.lid in gone for one in (*self.world.entries, *self.world.folders)):
+            found.add("ReferencesExistException")
+        sets = {one.uuid for one in self.world.sets}
+        memberships = [a for a in links if a.type == HAS_MEMBER and a.source in sets]
+        for lost in [a for a in memberships if a.uuid in gone]:
+            others = [a for a in memberships if a.target == lost.target]
+            if lost.target not in gone and all(a.uuid in gone for a in others):
+                found.add("XDSUnreferencedObjectException")
+            if lost.source not in gone and all(a.uuid in gone for a in memberships if a.source == lost.source):
+                found.add("XDSUnreferencedObjectException")
+        return found
+
+    def apply_removal(self, ids: list[str]) -> None:
+        world = self.world
+        world.entries[:] = [one for one in world.entries if one.uuid not in ids]
+        world.sets[:] = [one for one in world.sets if one.uuid not in ids]
+        world.folders[:] = [one for one in world.folders if one.uuid not in ids]
+        world.associations[:] = [one for one in world.associations if one.uuid not in ids]
+
+    # -------------------------------------------------------------------------------------------------------- patients
+
+    def refuses_merge(self, old: int, new: int) -> bool:
+        """ITI TF-2: 3.8.4.2.4, 3.44.4.2.4: equal ids, unknown ones, and ids that were merged away already."""
+        return old == new or not all(self.world.patients[number].alive for number in (old, new))
+
+    def is_subsumed(self, patient: int) -> bool:
+        return not self.world.patients[patient].alive and patient not in self.unknown
+
+    def apply_merge(self, old: int, new: int) -> None:
+        """The person `old` is the person `new`. Aliases of either stay valid ids of the one person (our choice)."""
+        going, staying = self.world.patients[old], self.world.patients[new]
+        going.alive = False
+        if going.cluster == staying.cluster:
+            staying.head = staying.head or going.head
+            going.head = False
+            return
+        former = going.cluster
+        for patient in self.world.patients:
+            if patient.cluster == former:
+                patient.cluster, patient.head = staying.cluster, False
+
+    def _is_filled(self, patient: int) -> bool:
+        return any(self.cluster(one.patient) == self.cluster(patient) for one in self.objects())
+
+    def refuses_alias(self, patients: list[int]) -> bool:
+        """Ids that were merged away come back for nobody; two records that both hold something need a merge (our choice)."""
+        filled = {self.cluster(patient) for patient in patients if self._is_filled(patient)}
+        return any(map(self.is_subsumed, patients)) or len(filled) > 1
+
+    def apply_alias(self, patients: list[int]) -> None:
+        """These ids are one person's, told under the id of the record that holds something, or else of the oldest (our choice)."""
+        first = min(patients, key=lambda patient: (not self._is_filled(patient), patient in self.unknown, patient))
+        joined = {self.cluster(patient) for patient in patients} - {self.cluster(first)}
+        for patient in self.world.patients:
+            if patient.cluster in joined:
+                patient.cluster, patient.head = self.cluster(first), False
+        for number in patients:
+            self.world.patients[number].alive = True
+        self.unknown -= set(patients)
 
     # ---------------------------------------------------------------------------------------------------------- naming
 

@@ -158,7 +158,7 @@ def told_entry(model: RegistryModel, one: ModelEntry) -> Told:
         "patient": model.surviving(one.patient),
         "availability": one.availability if one.availability.endswith("Offline") else "",
         "hash": one.hash if isinstance(one, Document) else "",
-        "size": str(one.size) if isinstance(one, Document) else "",
+        "size": one.size if isinstance(one, Document) else "",
     }
 
 

@@ -17,6 +17,7 @@ from tests.model.registry_model import (
     RELATIONS,
     RPLC,
     SIGNS,
+    SNAPSHOT,
     XFRM,
     XFRM_RPLC,
     Document,
@@ -27,7 +28,7 @@ from tests.model.registry_model import (
     unassigned,
 )
 from tests.proof.messages import REPOSITORY, Association, Entry, Folder, Submission, slot
-from tests.registry.search_model import APPROVED, OFFLINE, ONLINE, STABLE, ModelAssociation, ModelEntry, ModelFolder, ModelSet
+from tests.registry.search_model import APPROVED, OFFLINE, ON_DEMAND, ONLINE, STABLE, ModelAssociation, ModelEntry, ModelFolder, ModelSet
 
 CODES = ["A^^1.2.250.9.1", "B^^1.2.250.9.1", "A^^2.16.840.1"]
 AUTHORS = ["^Martin^Jean^^^Dr", "^O'Neil^Ann_a", "50%[x]^MARTIN^Zoé"]
@@ -49,7 +50,7 @@ def some(random: Random, pool: list[str], least: int = 0) -> list[str]:
     return random.sample(pool, random.randint(least, 2))
 
 
-def draw_document(random: Random, patient: int, symbolic: bool = False) -> Document:
+def draw_document(random: Random, patient: int, symbolic: bool = False, on_demand: bool = False) -> Document:
     own = unassigned() if symbolic else new_uuid()
     start = random.choice(["", "", *TIMES[:5]])
     return Document(
@@ -57,8 +58,8 @@ def draw_document(random: Random, patient: int, symbolic: bool = False) -> Docum
         lid=own,
         patient=patient,
         uniqueId=new_oid(),
-        type=STABLE,
-        availability=OFFLINE if random.random() < 0.1 else ONLINE,
+        type=ON_DEMAND if on_demand else STABLE,
+        availability=OFFLINE if not on_demand and random.random() < 0.1 else ONLINE,
         classCode=random.choice(CODES),
         typeCode=random.choice(CODES),
         formatCode=random.choice(CODES),
@@ -68,12 +69,12 @@ def draw_document(random: Random, patient: int, symbolic: bool = False) -> Docum
         events=some(random, CODES),
         authors=some(random, AUTHORS),
         references=some(random, REFERENCES),
-        creation=random.choice(TIMES),
+        creation="" if on_demand else random.choice(TIMES),
         start=start,
         stop=TIMES[-1] if start and random.random() < 0.5 else "",
         title=random.choice(["", *TITLES]),
-        hash=HASHES[0],
-        size=random.choice([0, 7]),
+        hash="" if on_demand else HASHES[0],
+        size="" if on_demand else random.choice("07"),
     )
 
 
@@ -103,6 +104,7 @@ class Builder:
     def __init__(self, model: RegistryModel, random: Random, patient: int) -> None:
         self.model, self.random, self.patient = model, random, patient
         self.symbolic = random.random() < 0.3
+        self.on_demand = random.random() < 0.12
         self.sent = Sent(draw_set(random, patient, self.symbolic))
 
     def _id(self) -> str:
@@ -114,7 +116,7 @@ class Builder:
         return made
 
     def document(self) -> Document:
-        made = draw_document(self.random, self.patient, self.symbolic)
+        made = draw_document(self.random, self.patient, self.symbolic, self.on_demand)
         self.sent.entries.append(made)
         self.link(HAS_MEMBER, self.sent.set.uuid, made.uuid, "Original")
         return made
@@ -145,6 +147,11 @@ class Builder:
         anyone = self.random.random() < 1 / 12
         entries = self.model.world.entries
         fit = [e for e in entries if anyone or (e.status == APPROVED and (of_anybody or self._mine(e)))]
+        chance = self.random.random()
+        if fit and chance < 0.35:
+            return fit[-1]  # chains grow
+        if chance < 0.7:  # and lose their ground
+            fit = [e for e in fit if leaned_on(self.model, e.uuid)] or fit
         return self.random.choice(fit) if fit else None
 
     def known_folder(self) -> ModelFolder | None:
@@ -153,11 +160,16 @@ class Builder:
         return self.random.choice(fit) if fit else None
 
 
+def leaned_on(model: RegistryModel, uuid: str) -> bool:
+    """Whether a document is an addendum or a transformation of this one."""
+    return any(a.target == uuid and a.type in (APND, XFRM) for a in model.world.associations)
+
+
 def draw_patient(model: RegistryModel, random: Random) -> int:
-    """Nearly always an id under which submissions are accepted."""
-    alive = model.alive()
-    others = [number for number in range(len(model.world.patients)) if number not in alive]
-    return random.choice(others if others and random.random() < 0.06 else alive)
+    """Mostly an id under which submissions are accepted; the more were merged away, the more often one of those."""
+    people = range(len(model.world.patients))
+    others = [number for number in people if not model.world.patients[number].alive]
+    return random.choice(others if others and random.random() < min(0.25, 0.06 * len(others)) else model.alive())
 
 
 def draw_submission(model: RegistryModel, random: Random) -> Sent:
@@ -188,7 +200,10 @@ def draw_relation(model: RegistryModel, random: Random) -> Sent | None:
         return None
     document = build.document()
     for target in {t.uuid: t for t in targets}.values():
-        kind = random.choice([RPLC, RPLC, XFRM, APND, APND, XFRM_RPLC, SIGNS])
+        kinds = [RPLC, RPLC, XFRM_RPLC, APND] if leaned_on(model, target.uuid) else [RPLC, XFRM, APND, APND, APND, XFRM_RPLC, SIGNS]
+        kind = random.choice(kinds)
+        if target.type == ON_DEMAND and not build.on_demand:
+            kind = random.choice([SNAPSHOT, kind])
         build.link(kind, document.uuid, target.uuid)
     folder = build.known_folder() if random.random() < 0.3 else None
     if folder:
@@ -201,7 +216,7 @@ def draw_relation(model: RegistryModel, random: Random) -> Sent | None:
 def replace_content(model: RegistryModel, random: Random, sent: Sent) -> None:
     """The new document has the uniqueId of a known one: allowed for the same bytes."""
     document = sent.entries[0]
-    known = [e for e in model.world.entries if isinstance(e, Document)]
+    known = [e for e in model.world.entries if isinstance(e, Document) and e.type == document.type]
     if known:
         other = random.choice(known)
         document.uniqueId, document.hash, document.size = other.uniqueId, other.hash, other.size
@@ -211,7 +226,7 @@ def spoil(model: RegistryModel, random: Random, sent: Sent) -> str:
     """One thing wrong with a submission; returns what, empty when the thing is not there to be spoilt."""
     world = model.world
     what = random.choice(["patient", "set id", "folder id", "double id", "hash", "size", "target", "inner replacement", "kind"])
-    known = [e for e in world.entries if isinstance(e, Document)]
+    known = [e for e in world.entries if isinstance(e, Document) and e.type == STABLE]
     if what == "patient" and sent.entries and len(model.alive()) > 1:
         sent.entries[-1].patient = random.choice([n for n in model.alive() if n != sent.set.patient])
     elif what == "set id" and list(model.objects()):
@@ -220,13 +235,13 @@ def spoil(model: RegistryModel, random: Random, sent: Sent) -> str:
         sent.folders[0].uniqueId = random.choice(list(model.objects())).uniqueId
     elif what == "double id" and len(sent.entries) > 1:
         sent.entries[0].uniqueId = sent.entries[1].uniqueId
-    elif what in ("hash", "size") and sent.entries and known:
+    elif what in ("hash", "size") and sent.entries and known and not sent.on_demand:
         other = random.choice(known)
         sent.entries[0].uniqueId, sent.entries[0].hash, sent.entries[0].size = other.uniqueId, other.hash, other.size
         if what == "hash":
             sent.entries[0].hash = HASHES[1] if other.hash == HASHES[0] else HASHES[0]
         else:
-            sent.entries[0].size = other.size + 1
+            sent.entries[0].size = "8"
     elif what == "target" and sent.entries:
         kind = random.choice(RELATIONS)
         sent.links.append(ModelAssociation(new_uuid(), kind, sent.entries[0].uuid, new_uuid()))
@@ -255,8 +270,8 @@ class Writer:
         return Entry(
             self._cx(one.patient), symbol(one.uuid), one.uniqueId, title=one.title, class_code=one.classCode,
             type_code=one.typeCode, format_code=one.formatCode, facility=one.facility, practice=one.practice,
-            confidentiality=one.confidentiality, events=one.events, authors=one.authors, creation=one.creation,
-            start=one.start or None, stop=one.stop or None, references=one.references, hash=one.hash, size=one.size,
+            confidentiality=one.confidentiality, events=one.events, authors=one.authors, creation=one.creation or None,
+            start=one.start or None, stop=one.stop or None, references=one.references, hash=one.hash or None, size=int(one.size) if one.size else None,
             repository=REPOSITORY, extra=slot("documentAvailability", one.availability) if one.availability == OFFLINE else "",
         )  # fmt: skip
 
@@ -274,7 +289,8 @@ class Writer:
             source=sent.set.sourceId, time=sent.set.submissionTime, author=sent.set.authors[0],
             content_type=sent.set.contentType,
         )  # fmt: skip
-        return whole.xml()
+        text = whole.xml()
+        return text.replace(STABLE.encode(), ON_DEMAND.encode()) if sent.on_demand else text
 
 
 class _Written(Submission):

@@ -23,10 +23,10 @@ class Server:
     def __init__(self, application: Application) -> None:
         self.application = application
 
-    def soap(self, transaction: str, body: bytes) -> Answer:
+    def soap(self, transaction: str, body: bytes, action: str = "") -> Answer:
         """POST to the registry's address, or to the transaction's own where it has only that."""
         path = OWN_PATH.get(transaction, "/xds/registry")
-        content_type, content = soap_request(ACTIONS[transaction], body, f"http://localhost{path}")
+        content_type, content = soap_request(action or ACTIONS[transaction], body, f"http://localhost{path}")
         return read_answer(*self.post(path, content_type, content))
 
     def post(self, path: str, content_type: str, content: bytes) -> tuple[int, str, bytes]:

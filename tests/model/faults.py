@@ -1,0 +1,78 @@
+"""Servers that are wrong in one place: what the state machine must find.
+
+Each fault is a patch of one function of the product, applied while the server is open. It stands in for a mistake that
+somebody could make, and leaves everything else as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from metadata.rules.rule import Existing
+from registry import plan, search_run, search_sql
+from registry.facts import SqlFacts
+from registry.identifiers import uuid_bytes, uuid_text
+from registry.plan import NewAssociation
+from registry.search_run import Run
+from registry.search_visibility import visible
+from registry.tables import Kind, association, folder
+from storage.database import in_list
+
+Fault = Callable[[pytest.MonkeyPatch], None]
+
+
+def folder_inheritance_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """A replacement does not enter the Folders of what it replaces."""
+    nothing: tuple[list[NewAssociation], list[Existing]] = ([], [])
+    patch.setattr(plan, "_inherited", lambda *arguments: nothing)
+
+
+def cascade_of_one_level(patch: pytest.MonkeyPatch) -> None:
+    """What hangs on an addendum of a replaced document keeps its approval."""
+    whole = SqlFacts.dependents
+    direct = sa.select(association.c.source).where(in_list(association.c.target, "uuids"))
+
+    def dependents(self: SqlFacts, entry_uuids: Iterable[str]) -> Sequence[Existing]:
+        wanted = list(entry_uuids)
+        rows = self._connection.execute(direct, {"uuids": [uuid_bytes(u) for u in wanted]})
+        sources = {uuid_text(source) for (source,) in rows}
+        return [one for one in whole(self, wanted) if one.entryUUID in sources]
+
+    patch.setattr(SqlFacts, "dependents", dependents)
+
+
+def association_status_ignored(patch: pytest.MonkeyPatch) -> None:
+    """$XDSAssociationStatus and the level are looked at for no association."""
+    patch.setattr(Run, "_links", lambda self, link: visible(self._visibility, Kind.ASSOCIATION, link))
+
+
+def merge_without_folders(patch: pytest.MonkeyPatch) -> None:
+    """Folders that were registered under a merged id are not found under the surviving one."""
+
+    def of_patient(item: Any) -> tuple[sa.FromClause, list[search_sql.Condition]]:
+        rows, conditions = search_sql.of_patient(item)
+        own = [search_sql.MEMBER.c.id == search_sql.ROOT.c.id] if item.element is folder else []
+        return rows, [*conditions, *own]
+
+    patch.setitem(search_run._PATIENT_WAYS, "patient", of_patient)
+
+
+def subsumed_id_accepted(patch: pytest.MonkeyPatch) -> None:
+    """Submissions under an id that was merged away are registered."""
+    patch.setattr(SqlFacts, "subsumed_by", lambda self, cx: "")
+    known = SqlFacts.patient_is_known
+    patch.setattr(SqlFacts, "patient_is_known", lambda self, cx: known(self, cx) or self._patient(cx) is not None)
+
+
+FAULTS: tuple[Fault, ...] = (
+    folder_inheritance_forgotten,
+    cascade_of_one_level,
+    association_status_ignored,
+    merge_without_folders,
+    subsumed_id_accepted,
+)
+
