@@ -21,6 +21,7 @@ from server.commands.connection import Failed, print_errors, size_text, status_w
 from server.commands.found import print_objects
 from server.commands.submit import SOURCE_ID
 from server.description import build_submission, document_id
+from server.launcher import program
 from server.sample import SampleDocument, make_documents
 from server.sample_people import Patient, make_patients
 from soap.client import Client, Content, Found, Wanted, addresses
@@ -59,7 +60,7 @@ def command(seed: int) -> None:
             server.stop()
     click.echo()
     seconds = time.monotonic() - started
-    click.secho(f"All of it worked, in {seconds:.1f} seconds. Now with your own: carnet serve", fg="green", bold=True)
+    click.secho(f"All of it worked, in {seconds:.1f} seconds. Now with your own: {program()} serve", fg="green", bold=True)
 
 
 def _steps(client: Client, patient: Patient, stranger: Patient, documents: list[SampleDocument]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,12 @@ import click
 from server.commands.connection import Failed
 from server.commands.options import UsageError
 from server.description import to_json
+from server.launcher import program
 from server.sample import KINDS, make_documents
 from server.sample_people import make_patients
+
+#: Patients of a set that takes long enough for a bar.
+_SHOW_PROGRESS_FROM = 50
 
 
 @click.command("sample")
@@ -42,36 +47,38 @@ def command(folder: Path, patients: int, documents: int, seed: int, dmp: bool, a
     first = written["patients"][0]
     click.echo(f"{len(written['patients'])} patients, {written['documents']} documents in {folder}")
     click.echo("Next:")
-    click.echo(f"  carnet patient add {shlex.quote(first['patientId'])}")
-    click.echo(f"  carnet submit {shlex.quote(str(folder / first['folder']))}/*.xml")
-    click.echo(f"  carnet query --patient {shlex.quote(first['patientId'])}")
+    click.echo(f"  {program()} patient add {shlex.quote(first['patientId'])}")
+    click.echo(f"  {program()} submit {shlex.quote(str(folder / first['folder']))}/*.xml")
+    click.echo(f"  {program()} query --patient {shlex.quote(first['patientId'])}")
 
 
 def _write(folder: Path, patients: int, documents: int, seed: int, dmp: bool) -> dict[str, Any]:
     rows = []
-    for patient in make_patients(patients, seed):
-        own = folder / patient.ins
-        own.mkdir()
-        files = []
-        for document in make_documents(patient, documents, seed, dmp):
-            path = own / document.file_name
-            path.write_bytes(document.data)
-            described = json.dumps(to_json(document.description), indent=2, ensure_ascii=False)
-            path.with_name(path.name + ".json").write_text(described + "\n", encoding="utf-8")
-            files.append(path.name)
-        rows.append(
-            {
-                "patientId": patient.cx(dmp=dmp),
-                "sourcePatientId": patient.source_cx(dmp),
-                "name": f"{patient.given[0]} {patient.family}",
-                "birth": f"{patient.birth:%Y-%m-%d}",
-                "sex": patient.sex,
-                "ins": patient.ins,
-                "insC": patient.ins_c,
-                "folder": patient.ins,
-                "files": files,
-            }
-        )
+    hidden = patients < _SHOW_PROGRESS_FROM or not sys.stderr.isatty()
+    with click.progressbar(make_patients(patients, seed), label="writing", file=sys.stderr, hidden=hidden) as people:
+        for patient in people:
+            own = folder / patient.ins
+            own.mkdir()
+            files = []
+            for document in make_documents(patient, documents, seed, dmp):
+                path = own / document.file_name
+                path.write_bytes(document.data)
+                described = json.dumps(to_json(document.description), indent=2, ensure_ascii=False)
+                path.with_name(path.name + ".json").write_text(described + "\n", encoding="utf-8")
+                files.append(path.name)
+            rows.append(
+                {
+                    "patientId": patient.cx(dmp=dmp),
+                    "sourcePatientId": patient.source_cx(dmp),
+                    "name": f"{patient.given[0]} {patient.family}",
+                    "birth": f"{patient.birth:%Y-%m-%d}",
+                    "sex": patient.sex,
+                    "ins": patient.ins,
+                    "insC": patient.ins_c,
+                    "folder": patient.ins,
+                    "files": files,
+                }
+            )
     written = {"seed": seed, "documents": sum(len(row["files"]) for row in rows), "patients": rows}
     (folder / "patients.json").write_text(json.dumps(written, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return written

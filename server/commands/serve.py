@@ -10,12 +10,12 @@ import shlex
 import socket
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
 from server.commands.options import UsageError, settings_of, takes_settings
+from server.launcher import program
 from server.settings import Settings
 
 _WIDER = (
@@ -166,11 +166,3 @@ def example(settings: Settings, base: str) -> str:
     if settings.store.database:
         where += f" --database {shlex.quote(settings.value('store.database', secret=False))}"
     return f"{program()} patient add '4711^^^&1.2.3.4.5&ISO' {where}"
-
-
-def program() -> str:
-    """How this program is called from where the user stands: by the launcher of the checkout, or installed."""
-    launcher = Path(__file__).resolve().parents[2] / "carnet"
-    if not launcher.is_file():
-        return "carnet"
-    return "./carnet" if launcher.parent == Path.cwd() else str(launcher)

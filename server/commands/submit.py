@@ -20,6 +20,7 @@ from server.commands.connection import Failed, client_of, error_rows, print_erro
 from server.commands.options import UsageError
 from server.commands.submit_options import LOOKED_AT, CodeType, Read, given_attributes, read_file, takes_metadata
 from server.description import CONTENT_TYPE, Replacement, build_submission, document_id, new_oid, to_json
+from server.launcher import program
 from soap.client import Client, Content, Reply
 from soap.client_errors import ClientError
 
@@ -194,4 +195,4 @@ def _print(client: Client, submission: Submission, read: Sequence[Read], reply: 
     for row in rows:
         click.echo(f"accepted  {row['uniqueId']}  {size_text(int(str(row['size']))):>9}  {row['title']}")
     count = f"{len(rows)} document{'s' if len(rows) > 1 else ''}"
-    click.echo(f"{count} for {rows[0]['patientId']}. Next: carnet get {rows[0]['uniqueId']}")
+    click.echo(f"{count} for {rows[0]['patientId']}. Next: {program()} get {rows[0]['uniqueId']}")

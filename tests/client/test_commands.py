@@ -16,6 +16,7 @@ from metadata.query_table import FIND_DOCUMENTS
 from metadata.vocabulary import Transaction
 from server.commands.query import BY_NAME
 from server.description import to_json
+from server.launcher import program
 from server.sample import SampleDocument, make_documents
 from server.sample_people import Patient, make_patients
 from soap.client import addresses_of_wsdl
@@ -50,7 +51,7 @@ def test_whole_set_goes_in_is_found_and_comes_out(carnet: Carnet, people: list[P
     submitted = carnet("submit", *files)
     assert submitted.exit_code == 0, submitted.output
     assert submitted.output.count("accepted  ") == 10
-    assert f"10 documents for {patient.cx()}. Next: carnet get {documents[0].description.uniqueId}" in submitted.output
+    assert f"10 documents for {patient.cx()}. Next: {program()} get {documents[0].description.uniqueId}" in submitted.output
 
     table = carnet("query", "--patient", patient.cx())
     assert table.exit_code == 0
