@@ -35,11 +35,15 @@ class ProducedDocument:
     newRepositoryUniqueId: str = ""
 
 
+class NotProduced(Exception):
+    """An On-Demand document could not be made, or not be kept where it has to be; the text says why."""
+
+
 class OnDemandSource(Protocol):
     """Makes the documents of On-Demand DocumentEntries."""
 
     def produce(self, unique_id: str, caller: Caller) -> ProducedDocument | None:
-        """The document, None when this uniqueId is no On-Demand entry of ours that the caller may have."""
+        """The document, None when this uniqueId is no On-Demand entry of ours that the caller may have. Raises `NotProduced`."""
 
 
 #: Which of these documents the caller may have, as a set of uniqueIds. What is refused is answered like what is unknown.
@@ -112,7 +116,10 @@ class RetrieveDocumentSet:
         return stored_under(call, requests, rows, allowed)
 
     def _produce(self, call: Call, request: DocumentRequest) -> Retrieved | Finding:
-        produced = self._on_demand.produce(request.documentUniqueId, call.caller) if self._on_demand is not None else None
+        try:
+            produced = self._on_demand.produce(request.documentUniqueId, call.caller) if self._on_demand is not None else None
+        except NotProduced as error:
+            return refusals.not_produced(request.documentUniqueId, str(error))
         if produced is None:
             return refusals.unknown_document(request.documentUniqueId)
         return Retrieved(

@@ -116,6 +116,19 @@ def undelivered(unique_id: str, refusal: StoreRefusal) -> Finding:
     )
 
 
+def not_produced(unique_id: str, reason: str) -> Finding:
+    """An On-Demand document that cannot be had now."""
+    return Finding(
+        rule="STORE-013",
+        code=ErrorCode.XDSRepositoryError,
+        message=f"the On-Demand document could not be made: {reason}",
+        remedy="Retrieve again later",
+        object=unique_id,
+        section=RETRIEVE,
+        location=unique_id,
+    )
+
+
 def unknown_document(unique_id: str, section: str = RETRIEVE) -> Finding:
     """No such document, or none for this caller: one text for both, so that a refusal tells nothing."""
     return Finding(

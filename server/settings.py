@@ -155,6 +155,11 @@ class Domain:
     title_query: bool = setting(
         True, "answer FindDocumentsByTitle, an extension that is not IHE's; never with `wire` = strict"
     )
+    on_demand: str = setting(
+        "summary", "what ITI-43 gives for On-Demand entries of this repository: off nothing; summary a patient summary made of "
+        "what is registered; persist the same, kept and registered as a snapshot before it is given",
+        choices=("off", "summary", "persist"),
+    )  # fmt: skip
     iti61_response: str = setting(
         "entry", "wsa:Action of ITI-61 responses: entry ...RegisterOnDemandDocumentEntryResponse, document "
         "...RegisterOnDemandDocumentResponse; the standard has both", choices=("entry", "document"),

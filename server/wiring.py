@@ -30,9 +30,9 @@ from registry.documents import RegisteredDocuments
 from registry.iti18 import QueryOptions, RegistryStoredQuery
 from registry.iti42 import RegisterDocumentSet, RegisterOptions
 from registry.iti57 import UpdateDocumentSet
-from registry.iti92 import RestrictedUpdateDocumentSet
 from registry.iti61 import RegisterOnDemandDocumentEntry, ResponseAction
 from registry.iti62 import RemovalOptions, RemoveMetadata
+from registry.iti92 import RestrictedUpdateDocumentSet
 from registry.patient_feed_v3 import PatientIdentityFeedV3
 from registry.patient_identity import IdentityFeed
 from registry.search import Search, SearchOptions
@@ -40,7 +40,7 @@ from repository.collector import collect
 from repository.content import Alarms, FileStore, StoreOptions
 from repository.index import DocumentIndex
 from repository.iti41 import ProvideAndRegister, RepositoryOptions
-from repository.iti43 import RetrieveDocumentSet
+from repository.iti43 import OnDemandSource, RetrieveDocumentSet
 from repository.iti86 import Registered, RemoveDocuments, RemoveOptions
 from repository.registry_port import (
     InProcess,
@@ -196,13 +196,29 @@ def repository_handlers(kit: Kit, codes: CodeBook) -> dict[Transaction, Handler]
         port = Remote(kit.database, sending(kit.client), asking(kit.registry))
     else:
         port = InProcess(registering_here(_registering(kit, codes)))
+    provide = ProvideAndRegister(kit.store, kit.index, port, options)
+    on_demand = _on_demand(kit, codes, provide)
     return {
-        Transaction.ITI_41: ProvideAndRegister(kit.store, kit.index, port, options),
-        Transaction.ITI_43: RetrieveDocumentSet(kit.store, kit.index, options),
+        Transaction.ITI_41: provide,
+        Transaction.ITI_43: RetrieveDocumentSet(kit.store, kit.index, options, on_demand=on_demand),
         Transaction.ITI_86: RemoveDocuments(
             kit.store, kit.index, options, registered(kit.registry), remove_options(kit.settings)
         ),
     }
+
+
+def _on_demand(kit: Kit, codes: CodeBook, provide: ProvideAndRegister) -> OnDemandSource | None:
+    """Who makes the documents of On-Demand entries."""
+    wanted = kit.settings.domain.on_demand
+    if wanted == "off":
+        return None
+    from server.summary import SummarySource
+    from server.summary_records import Records as Summarised
+    from server.summary_records import ask_elsewhere, ask_here
+
+    ask = ask_elsewhere(kit.client) if kit.client is not None else ask_here(Search(kit.database, codes))
+    keeps = provide if wanted == "persist" else None
+    return SummarySource(Summarised(ask), kit.index, kit.repository_unique_id, keeps)
 
 
 def _registering(kit: Kit, codes: CodeBook) -> RegisterDocumentSet:

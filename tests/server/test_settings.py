@@ -117,7 +117,8 @@ OTHER: dict[str, Any] = {
 ELSEWHERE = {
     "domain.folder",
     "server.host", "server.port", "server.metrics", "server.workers", "store.data", "store.collect_hours", "role.role",
-    "role.registry_url", "role.registry_seconds", "domain.multi_patient", "domain.iti61_response", "domain.retention_years",
+    "role.registry_url", "role.registry_seconds", "domain.multi_patient", "domain.iti61_response",
+    "domain.on_demand", "domain.retention_years",
     "mllp.port", "mllp.certificate", "mllp.key", "mllp.authorities",
 }  # fmt: skip
 
