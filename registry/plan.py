@@ -7,7 +7,7 @@ The submission has passed the rules: what they refuse does not come here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -83,7 +83,7 @@ def plan_submission(
     deprecated = _deprecated(replacements, facts)
     inherited, holders = _inherited(replacements, links, ids[submission_set.entryUUID], facts, make_uuid)
     touched = {f.entryUUID: f for f in holders}
-    touched.update((f.entryUUID, f) for f in _gaining(links, facts))
+    touched.update((f.entryUUID, f) for f in _gaining(links, frozenset(ids.values()), facts))
     return Plan(
         now=now,
         ids=ids,
@@ -145,8 +145,8 @@ def _inherited(
     return made, holders
 
 
-def _gaining(links: Sequence[NewAssociation], facts: Facts) -> list[Existing]:
-    """Registered Folders to which the submission adds a document (ITI TF-2: 3.42.4.1.3.6)."""
+def _gaining(links: Sequence[NewAssociation], new: Set[str], facts: Facts) -> list[Existing]:
+    """Registered Folders to which the submission adds a document (ITI TF-2: 3.42.4.1.3.6). `new` objects need no looking up."""
     sources = dict.fromkeys(link.source for link in links if link.type is AssociationType.HAS_MEMBER)
-    existing = (facts.find(source) for source in sources)
+    existing = (facts.find(source) for source in sources if source not in new)
     return [e for e in existing if e is not None and e.kind is ObjectKind.FOLDER]
