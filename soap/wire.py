@@ -181,7 +181,8 @@ _ROWS = (
     Quirk("WIRE-042", "inline base64 inside an MTOM package", A, A, _V8),
     Quirk("WIRE-043", "ITI-41 as plain SOAP", R, R, _V8,
           refusal="ITI-41 came as plain SOAP; it is sent as MTOM",
-          remedy='Send multipart/related; type="application/xop+xml" (documents may be inline in it), or let the server allow plain SOAP.',
+          remedy='Send multipart/related; type="application/xop+xml" (documents may be inline in it), or have the server allow plain '
+                 "SOAP: domain.wire_rows = WIRE-043=note.",
           fr="ITI-41 doit être envoyé en MTOM"),
     Quirk("WIRE-043-retrieve", "ITI-43 as plain SOAP, answered in plain SOAP", A, R, _V8,
           refusal="ITI-43 came as plain SOAP; it is sent as MTOM", remedy='Send multipart/related; type="application/xop+xml".'),
@@ -227,7 +228,7 @@ _ROWS = (
           refusal="An identifier has a urn: prefix too many or too few",
           remedy="Write homeCommunityId as urn:oid:..., repositoryUniqueId and uniqueId without a prefix."),
     Quirk("WIRE-062", "SHA-1 in signatures or certificates", R, R, "NIST SP 800-131A", seat=Seat.SECURITY,
-          refusal="The signature relies on SHA-1", remedy="Sign with SHA-256, or let the server allow SHA-1."),
+          refusal="The signature relies on SHA-1", remedy="Sign with SHA-256, or have the server allow SHA-1: domain.wire_rows = WIRE-062=note."),
     Quirk("WIRE-063", "assertion changed after it was signed", R, R, "XML Signature 1.1: 3.2", seat=Seat.SECURITY, fixed=True,
           refusal="The assertion was changed after it was signed", remedy="Send it byte for byte as it was issued, without re-indenting."),
     Quirk("WIRE-064", "bodies over 2 GB, single long documents", A, A, _HTTP),
