@@ -295,6 +295,10 @@ class SqlFacts:
         row = self._patient(cx)
         return row.surviving if row and row.state is PatientState.SUBSUMED else ""
 
+    def record_state(self, cx: str) -> str:
+        row = self._patient(cx)
+        return row.cluster_state.name.lower() if row and row.cluster_state is not PatientState.ACTIVE else ""
+
     def same_patient(self, a: str, b: str) -> bool:
         if canonical_cx(a) == canonical_cx(b):
             return True

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from metadata.fragments import build_association, with_patient
 from metadata.queries import LEAF_CLASS, StoredQuery, read_query
 from metadata.rules.rule import Finding, Refused
-from metadata.vocabulary import AssociationType, AvailabilityStatus, ErrorCode, ResponseStatus
+from metadata.vocabulary import AssociationType, AvailabilityStatus, ErrorCode, ResponseStatus, Transaction
 from registry import patients
 from registry.fragments import unpack
 from registry.identifiers import uuid_text
 from registry.search import Found, Search
 from registry.search_run import CONTENT, LABEL, ROOT_CX, SOURCE, STATUS, TARGET, TYPE, UUID
 from registry.search_visibility import Visibility
-from registry.tables import Label
+from registry.tables import Label, PatientState
 from soap.body.adhoc_query import build_adhoc_query_response, build_object_ref, parse_adhoc_query
 from soap.call import Answer, Call
 from storage.database import Database, Row
@@ -80,10 +80,28 @@ class RegistryStoredQuery:
         )
         visibility = self._visibility_of(call) if self._visibility_of else None
         found = self._search.find(query, leaf=request.returnType == LEAF_CLASS, visibility=visibility)
+        if call.transaction is Transaction.ITI_51:
+            found.leave_out_closed()
+        elif found.closed() or not len(found):
+            self._refuse_closed(query, found)
         if self._options.unknown_patient_is_error and not len(found):
             self._refuse_unknown(query)
         status = ResponseStatus.SUCCESS
         return Answer(build_adhoc_query_response(status, list(objects_of(found)), (), self._options.explain_base), status)
+
+    def _refuse_closed(self, query: StoredQuery, found: Found) -> None:
+        """A closed record is read by nobody: the answer says so, and not that there is nothing."""
+        closed = dict.fromkeys((cx, state) for cx, state in found.closed())
+        asked = query.patient_ids
+        if asked and not closed:
+            with self._database.read() as connection:
+                rows = patients.find(connection, asked).values()
+            closed = dict.fromkeys(
+                (row.cx, row.cluster_state) for row in rows
+                if row.state is not PatientState.SUBSUMED and row.cluster_state is not PatientState.ACTIVE
+            )  # fmt: skip
+        if closed:
+            raise Refused([_closed(query, cx, state) for cx, state in closed])
 
     def _refuse_unknown(self, query: StoredQuery) -> None:
         """Asked only where nothing was found: an answer with objects has proved its patient."""
@@ -95,6 +113,17 @@ class RegistryStoredQuery:
         findings = [_unknown_patient(query, cx) for cx in asked if cx not in known]
         if findings:
             raise Refused(findings)
+
+
+def _closed(query: StoredQuery, cx: str, state: PatientState) -> Finding:
+    return Finding(
+        rule="SQ-CLOSED",
+        code=ErrorCode.XDSRegistryError,
+        message=f"the record of the patient {cx} is {state.name.lower()}",
+        remedy="Ask the operator of the registry",
+        object=query.definition.name,
+        section="ITI TF-2: 3.18.4.1.3",
+    )
 
 
 def _unknown_patient(query: StoredQuery, cx: str) -> Finding:

@@ -27,7 +27,7 @@ from registry.search_filters import (
     status_numbers,
 )
 from registry.search_visibility import Visibility, visible
-from registry.tables import EntryType, Kind, association, object_locator, unique_id_key
+from registry.tables import EntryType, Kind, PatientState, association, object_locator, unique_id_key
 from storage.database import Connection, Row, in_list
 
 DE, SS, FD = "$XDSDocumentEntry", "$XDSSubmissionSet", "$XDSFolder"
@@ -37,6 +37,8 @@ _TYPE, _ASSOCIATION_STATUS = f"{DE}Type", "$XDSAssociationStatus"
 #: Columns of every row: the row of the person it belongs to (id, CX, state), the entryUUID, and then `fragment` for a
 #: LeafClass answer or `home` for ObjectRefs. Association rows go on with type, source, target, status, label.
 ROOT_ID, ROOT_CX, ROOT_STATE, UUID, CONTENT, TYPE, SOURCE, TARGET, STATUS, LABEL = range(10)
+
+_OPEN = PatientState.ACTIVE.value
 
 
 @dataclass(slots=True)
@@ -52,6 +54,18 @@ class Found:
     def objects(self) -> Iterable[Row]:
         """The rows that belong to a patient by an attribute of their own: all but associations."""
         return (*self.entries, *self.sets, *self.folders)
+
+    def closed(self) -> set[tuple[str, PatientState]]:
+        """The patients among these whose record is not open, with its state."""
+        rows = (*self.entries, *self.sets, *self.folders, *self.associations)
+        return {(row[ROOT_CX], PatientState(row[ROOT_STATE])) for row in rows if row[ROOT_STATE] != _OPEN}
+
+    def leave_out_closed(self) -> None:
+        """Only open records stay."""
+        kinds = (self.entries, self.sets, self.folders, self.associations)
+        self.entries, self.sets, self.folders, self.associations = (
+            [row for row in rows if row[ROOT_STATE] == _OPEN] for rows in kinds
+        )
 
     def __len__(self) -> int:
         return len(self.entries) + len(self.sets) + len(self.folders) + len(self.associations)

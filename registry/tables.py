@@ -50,7 +50,8 @@ class PatientState(IntEnum):
     ACTIVE = 1
     SUBSUMED = 2  # merged away: nothing is registered or found under this id any more
     ALIAS = 3  # another identifier of the same person: as good as the one that stands for the cluster
-    CLOSED = 4
+    CLOSED = 4  # the record: of the row that stands for the person only
+    DESTROYED = 5  # the record: nothing but its identifiers and its events is left
 
 
 class EntryType(IntEnum):
@@ -226,6 +227,19 @@ removed = sa.Table(
     sa.Column("content", sa.LargeBinary, nullable=False),
     sa.Index("removed_patient", "patient"),
     sqlite_with_rowid=False,
+)
+
+
+#: What was done to a record as a whole: the evidence that outlives its content. `patient` is the row that stood for the person.
+record_event = sa.Table(
+    "record_event",
+    METADATA,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), sa.Identity(), primary_key=True),
+    sa.Column("patient", sa.BigInteger, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),  # UTC, YYYYMMDDhhmmss
+    sa.Column("event", sa.Text, nullable=False),  # registry.record.Event
+    sa.Column("detail", sa.Text, nullable=False),  # JSON
+    sa.Index("record_event_patient", "patient"),
 )
 
 

@@ -7,7 +7,7 @@ mismatch the stream ends with an exception before its last chunk, so that the an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -50,6 +50,15 @@ class OnDemandSource(Protocol):
 MayRetrieve = Callable[[Caller, Sequence[StoredDocument]], Set[str]]
 
 
+#: Those of the patients whose record is closed or destroyed, with the word for it.
+NotOpen = Callable[[Iterable[str]], Mapping[str, str]]
+
+
+def all_open(patient_ids: Iterable[str]) -> Mapping[str, str]:
+    """The answer of a repository whose registry is elsewhere: it knows of no record that is closed."""
+    return {}
+
+
 def everything(caller: Caller, documents: Sequence[StoredDocument]) -> Set[str]:
     """The access decision of a repository without access control."""
     return {d.uniqueId for d in documents}
@@ -65,12 +74,14 @@ class RetrieveDocumentSet:
         options: RepositoryOptions,
         may_retrieve: MayRetrieve = everything,
         on_demand: OnDemandSource | None = None,
+        not_open: NotOpen = all_open,
     ) -> None:
         self._store = store
         self._index = index
         self._options = options
         self._may_retrieve = may_retrieve
         self._on_demand = on_demand
+        self._not_open = not_open
 
     def __call__(self, call: Call) -> Answer:
         """Raises `Refused` when the request as a whole cannot be served.
@@ -94,6 +105,7 @@ class RetrieveDocumentSet:
         refused = [elsewhere(call, request, own, home) for request in requests]
         wanted = [r for r, finding in zip(requests, refused, strict=True) if finding is None]
         stored = self._lookup(call, wanted)
+        closed = self._not_open({d.patientId for d in stored.values() if d.patientId}) if stored else {}
         delivery = Delivery(self._store, self._index, list(stored.values()), self._options.check_before)
         found: list[Retrieved] = []
         findings: list[Finding] = []
@@ -102,6 +114,9 @@ class RetrieveDocumentSet:
                 findings.append(refusal)
                 continue
             document = stored.get(request.documentUniqueId)
+            if document is not None and (document.patientId or "") in closed:
+                findings.append(refusals.closed(request.documentUniqueId, closed[document.patientId or ""]))
+                continue
             answer = self._produce(call, request) if document is None else self._deliver(request, document, delivery)
             if isinstance(answer, Finding):
                 findings.append(answer)

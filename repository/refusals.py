@@ -37,6 +37,18 @@ def full(message: str) -> Finding:
     )
 
 
+def closed(unique_id: str, state: str) -> Finding:
+    """The record of the document's patient is closed or destroyed."""
+    return Finding(
+        rule="RET-CLOSED",
+        code=ErrorCode.XDSRepositoryError,
+        message=f"the record of the document's patient is {state}",
+        remedy="Ask the operator of the registry",
+        object=unique_id,
+        section=RETRIEVE,
+    )
+
+
 def unwritable(message: str) -> Finding:
     """The store cannot be written: read-only, a broken disk, wrong rights."""
     return Finding(

@@ -133,6 +133,10 @@ class Domain:
         "accept: whatever it is",
         choices=("check", "accept"),
     )
+    retention_years: float = setting(
+        10.0, "how long a closed record is kept: until then it can be reopened, and is destroyed on the patient's request only",
+        unit="years", low=0, high=200,
+    )  # fmt: skip
     authorities: str = setting(
         "", "assigning authorities of the domain as `NAMESPACE&OID` or `OID`, separated by commas; identity feeds ignore the ids "
         "of others; empty: every authority is accepted",

@@ -35,12 +35,13 @@ from registry.iti62 import RemovalOptions, RemoveMetadata
 from registry.iti92 import RestrictedUpdateDocumentSet
 from registry.patient_feed_v3 import PatientIdentityFeedV3
 from registry.patient_identity import IdentityFeed
+from registry.record import Records
 from registry.search import Search, SearchOptions
 from repository.collector import collect
 from repository.content import Alarms, FileStore, StoreOptions
 from repository.index import DocumentIndex
 from repository.iti41 import ProvideAndRegister, RepositoryOptions
-from repository.iti43 import OnDemandSource, RetrieveDocumentSet
+from repository.iti43 import NotOpen, OnDemandSource, RetrieveDocumentSet, all_open
 from repository.iti86 import Registered, RemoveDocuments, RemoveOptions
 from repository.registry_port import (
     InProcess,
@@ -200,7 +201,7 @@ def repository_handlers(kit: Kit, codes: CodeBook) -> dict[Transaction, Handler]
     on_demand = _on_demand(kit, codes, provide)
     return {
         Transaction.ITI_41: provide,
-        Transaction.ITI_43: RetrieveDocumentSet(kit.store, kit.index, options, on_demand=on_demand),
+        Transaction.ITI_43: RetrieveDocumentSet(kit.store, kit.index, options, on_demand=on_demand, not_open=_not_open(kit)),
         Transaction.ITI_86: RemoveDocuments(
             kit.store, kit.index, options, registered(kit.registry), remove_options(kit.settings)
         ),
@@ -218,7 +219,12 @@ def _on_demand(kit: Kit, codes: CodeBook, provide: ProvideAndRegister) -> OnDema
 
     ask = ask_elsewhere(kit.client) if kit.client is not None else ask_here(Search(kit.database, codes))
     keeps = provide if wanted == "persist" else None
-    return SummarySource(Summarised(ask), kit.index, kit.repository_unique_id, keeps)
+    return SummarySource(Summarised(ask), kit.index, kit.repository_unique_id, keeps, _not_open(kit))
+
+
+def _not_open(kit: Kit) -> NotOpen:
+    """Which records are closed, where the registry is here."""
+    return all_open if kit.client is not None else Records(kit.database).not_open
 
 
 def _registering(kit: Kit, codes: CodeBook) -> RegisterDocumentSet:

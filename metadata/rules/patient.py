@@ -68,7 +68,7 @@ def patient_known(context: Context, submission: Submission) -> Iterator[Fault]:
     """The patientId is known to the registry."""
     facts = context.registry
     patient, object, line = _patient_of(submission)
-    if patient and not facts.patient_is_known(patient) and not facts.subsumed_by(patient):
+    if patient and not (facts.patient_is_known(patient) or facts.subsumed_by(patient) or facts.record_state(patient)):
         remedy = (
             "Correct the id and its assigning authority, or make the patient known first: by the identity feed (ITI-8, ITI-44) "
             f"or with the command ./carnet patient add '{patient}' --data DIR, DIR being the registry's store."
@@ -189,6 +189,17 @@ def _patient_behind(context: Context, id: str) -> str:
     return found.patientId if found and found.kind in (ObjectKind.FOLDER, ObjectKind.DOCUMENT_ENTRY) else ""
 
 
+@rule("PAT-009", "ITI TF-2: 3.42.4.1.3", Submission, codes=alike(ErrorCode.XDSRegistryError), needs_facts=True)
+def record_is_open(context: Context, submission: Submission) -> Iterator[Fault]:
+    """The record of the patient is neither closed nor destroyed."""
+    facts = context.registry
+    patient, object, line = _patient_of(submission)
+    state = facts.record_state(patient) if patient and not facts.subsumed_by(patient) else ""
+    if state:
+        remedy = "Ask the operator of the registry to reopen it." if state == "closed" else "It does not come back."
+        yield Fault(f"the record of the patient is {state}", "patientId", patient, remedy, object, line)
+
+
 RULES = (
     entry_has_the_patient,
     folder_has_the_patient,
@@ -198,4 +209,5 @@ RULES = (
     folder_and_document_share_the_patient,
     replacement_fits_the_folders,
     set_has_the_patient_of_the_folder,
+    record_is_open,
 )

@@ -113,6 +113,9 @@ class Facts(Protocol):
     def subsumed_by(self, cx: str) -> str:
         """The surviving id when `cx` was merged away, else an empty string."""
 
+    def record_state(self, cx: str) -> str:
+        """`closed` or `destroyed` where the record of this patient takes nothing in, else an empty string."""
+
     def same_patient(self, a: str, b: str) -> bool:
         """Merge- and alias-aware equality of two CX ids."""
 

@@ -187,3 +187,6 @@ def database_of(settings: Settings, make: bool = False) -> Iterator[Database]:
 
 def _moment(created: str) -> str:
     return f"{created[:4]}-{created[4:6]}-{created[6:8]} {created[8:10]}:{created[10:12]}" if len(created) == 14 else created
+
+
+from server.commands import patient_record as _patient_record  # noqa: E402, F401  - it adds its commands to the group

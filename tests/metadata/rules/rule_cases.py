@@ -340,6 +340,7 @@ SHORT: tuple[Row, ...] = (
     ("AS-020", change("ss-doc", status=APPROVED)),
     ("PAT-001", identified(schemes.DE_PATIENT_ID, OTHER_PATIENT)),
     ("PAT-003", lambda m: m.state.patients.clear()),
+    ("PAT-009", lambda m: m.state.closed.add(PATIENT)),
     ("PAT-004", all_of(*(identified(scheme, MERGED_PATIENT, of) for of, scheme in PATIENT_IDS))),
     # -------------------------------------------------------------------------------------------------------- codes
     ("CODE-001", recoded(schemes.DE_CLASS_CODE, nodeRepresentation="unlisted")),

@@ -55,13 +55,17 @@ class RegistryState:
         ]
         self.patients = {PATIENT, OTHER_PATIENT}
         self.merged = {MERGED_PATIENT: PATIENT}
+        self.closed: set[str] = set()
         self.holders: dict[str, list[Existing]] = {}
         self.resubmitted = False
         self.linked: dict[str, list[Linked]] = {}
         self.entries: dict[str, DocumentEntry] = {}
 
     def patient_is_known(self, cx: str) -> bool:
-        return cx in self.patients
+        return cx in self.patients and cx not in self.closed
+
+    def record_state(self, cx: str) -> str:
+        return "closed" if cx in self.closed else ""
 
     def subsumed_by(self, cx: str) -> str:
         return self.merged.get(cx, "")

@@ -1,0 +1,80 @@
+"""`carnet patient open | close | reopen | events`: the record of a patient as one thing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from server.commands.options import settings_of, takes_settings
+from server.commands.patient import canonical, command, database_of
+from server.settings import Settings
+
+if TYPE_CHECKING:
+    from registry.record import Records
+
+
+@contextmanager
+def records_of(settings: Settings, make: bool = False) -> Iterator[Records]:
+    """The store's records. A refusal ends the command with every reason."""
+    from metadata.rules.rule import Refused
+    from registry.record import Records
+
+    with database_of(settings, make=make) as database:
+        try:
+            yield Records(database, settings.domain.retention_years)
+        except Refused as refused:
+            raise click.ClickException("\n".join(finding.text() for finding in refused.findings)) from None
+
+
+@command.command("open")
+@click.argument("identifier", metavar="CX")
+@takes_settings("data", "database")
+def open_(identifier: str, **given: Any) -> None:
+    """Open a record for a patient whom nobody knows yet."""
+    cx = canonical(identifier)
+    with records_of(settings_of(given), make=True) as records:
+        records.open(cx)
+    click.echo(f"{cx}  opened")
+
+
+@command.command("close")
+@click.argument("identifier", metavar="CX")
+@click.option("--reason", default="", metavar="TEXT", help="Why; kept with the event.")
+@takes_settings("data", "database")
+def close(identifier: str, reason: str, **given: Any) -> None:
+    """Close the record: nothing enters it and nobody reads it, but nothing is lost."""
+    cx = canonical(identifier)
+    with records_of(settings_of(given)) as records:
+        records.close(cx, reason)
+    click.echo(f"{cx}  closed")
+
+
+@command.command("reopen")
+@click.argument("identifier", metavar="CX")
+@click.option("--reason", default="", metavar="TEXT", help="Why; kept with the event.")
+@takes_settings("data", "database")
+def reopen(identifier: str, reason: str, **given: Any) -> None:
+    """Reopen a closed record, as long as it is retained."""
+    cx = canonical(identifier)
+    with records_of(settings_of(given)) as records:
+        records.reopen(cx, reason)
+    click.echo(f"{cx}  open again")
+
+
+@command.command("events")
+@click.argument("identifier", metavar="CX")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@takes_settings("data", "database")
+def events(identifier: str, as_json: bool, **given: Any) -> None:
+    """List what was done to the record as a whole."""
+    with records_of(settings_of(given)) as records:
+        told = records.events(canonical(identifier))
+    if as_json:
+        click.echo(json.dumps([{"at": one.at, "event": one.event.value, **one.detail} for one in told], indent=2))
+        return
+    for one in told:
+        click.echo("  ".join([one.at, one.event.value, *(f"{name}: {value}" for name, value in one.detail.items())]))

@@ -1,0 +1,52 @@
+"""`carnet patient open | close | reopen | events` beside a running server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from server.__main__ import program
+from soap.client import Client, Wanted
+from tests.server.exchange import GET_DOCUMENTS, PATIENT, fetch, package
+from tests.server_process import ServerProcess
+
+
+def patient(data: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(program, ["patient", *arguments, "--data", str(data)])
+
+
+def test_a_record_is_opened_closed_and_reopened_beside_the_server(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with ServerProcess(data) as server:
+        assert patient(data, "open", PATIENT).exit_code == 0
+        again = patient(data, "open", PATIENT)
+        assert again.exit_code == 1 and "REC-001" in again.output
+        sent = package(b"first", b"second")
+        assert sent.send(server).accepted
+        wanted = _wanted(server, sent.unique_ids[0])
+        assert patient(data, "close", PATIENT, "--reason", "asked for").exit_code == 0
+        refused = package(b"third").send(server)
+        assert not refused.accepted and "is closed" in refused.errors[0].code_context
+        with Client(server.repository, server.registry) as client, client.retrieve([wanted]) as got:
+            assert [*got.documents] == []
+            assert "is closed" in got.errors[0].code_context
+        assert patient(data, "reopen", PATIENT).exit_code == 0
+        assert fetch(server.repository, server.registry, sent) == dict(zip(sent.unique_ids, (b"first", b"second"), strict=True))
+        told = json.loads(patient(data, "events", PATIENT, "--json").output)
+    assert [(one["event"], one.get("reason")) for one in told] == [("opened", None), ("closed", "asked for"), ("reopened", None)]
+
+
+def _wanted(server: ServerProcess, unique_id: str) -> Wanted:
+    with Client(server.repository, server.registry) as client:
+        (one,) = client.query(GET_DOCUMENTS, [("$XDSDocumentEntryUniqueId", [f"('{unique_id}')"])]).objects.documentEntries
+    return Wanted(one.repositoryUniqueId or "", unique_id)
+
+
+@pytest.mark.parametrize("command", ["close", "reopen", "events"])
+def test_a_patient_whom_nobody_knows(tmp_path: Path, command: str) -> None:
+    assert patient(tmp_path / "data", "open", PATIENT).exit_code == 0
+    unknown = patient(tmp_path / "data", command, "nobody^^^&1.2.3&ISO")
+    assert unknown.exit_code == 1 and "not known" in unknown.output
