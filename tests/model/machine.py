@@ -23,6 +23,8 @@ from tests.model.identifying import ADD, MERGE, action_of, identity_message, is_
 from tests.model.registry_model import RegistryModel, Sent
 from tests.model.removing import draw_removal, removal
 from tests.model.submitting import Writer, draw_relation, draw_submission, spoil
+from tests.model.update_model import Update, UpdateModel
+from tests.model.updating import draw_links, draw_status, draw_versions, touched_patients, update_message
 from tests.model.wire import Server
 from tests.nist.wire import Answer
 
@@ -87,6 +89,19 @@ class RegistryMachine(RuleBasedStateMachine):
         sent = (draw_relation(self.model, random) if random.random() < 0.3 else None) or draw_submission(self.model, random)
         note(f"spoilt: {spoil(self.model, random, sent)}")
         self._submit(sent)
+
+    @rule(seed=SEED)
+    def update_metadata(self, seed: int) -> None:
+        self._update(draw_versions(self.model, self._random(seed)))
+
+    @precondition(lambda self: self.model.world.sets)
+    @rule(seed=SEED)
+    def update_status(self, seed: int) -> None:
+        self._update(draw_status(self.model, self._random(seed)))
+
+    @rule(seed=SEED)
+    def submit_association(self, seed: int) -> None:
+        self._update(draw_links(self.model, self._random(seed)))
 
     @precondition(lambda self: self.model.world.sets)
     @rule(seed=SEED)
@@ -166,6 +181,15 @@ class RegistryMachine(RuleBasedStateMachine):
             self.kept.append((deepcopy(sent), text))
             self.model.apply_submission(sent)
         self._sent(transaction_of(sent), text, expected, [sent.set.patient])
+
+    def _update(self, update: Update | None) -> None:
+        if update is None:
+            return
+        state = UpdateModel(self.model, update)
+        expected, text, patients = state.judge(), update_message(self.writer, update), touched_patients(self.model, update)
+        if not expected:
+            state.apply()
+        self._sent("ITI-57", text, expected, patients)
 
     def _sent(self, transaction: str, body: bytes, expected: set[str], patients: list[int]) -> None:
         """Send a request whose effect the model has taken over already, and look at everything afterwards."""

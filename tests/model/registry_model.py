@@ -195,7 +195,7 @@ class RegistryModel:
         if link.type in RELATIONS and isinstance(target, ModelEntry) and link.target not in sent:
             if self.cluster(target.patient) != self.cluster(sent.set.patient):
                 yield DOES_NOT_MATCH
-            if link.type == APND and self._is_transformation(link.target):
+            if link.type == APND and self.is_transformation(link.target):
                 yield METADATA
             if link.type == SNAPSHOT and target.type != ON_DEMAND:
                 yield METADATA
@@ -233,7 +233,7 @@ class RegistryModel:
         found = self.find(uuid)
         return new.get(uuid, found.patient if isinstance(found, ModelEntry | ModelFolder) else None)
 
-    def _is_transformation(self, uuid: str) -> bool:
+    def is_transformation(self, uuid: str) -> bool:
         return any(a.type == XFRM and a.source == uuid and a.status == APPROVED for a in self.world.associations)
 
     def apply_submission(self, sent: Sent) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 
 from tests.model.registry_model import (
@@ -267,7 +267,8 @@ class Writer:
         return self.model.world.patients[patient].cx
 
     def entry(self, one: Document) -> Entry:
-        return Entry(
+        kind = _OnDemandEntry if one.type == ON_DEMAND else Entry
+        return kind(
             self._cx(one.patient), symbol(one.uuid), one.uniqueId, title=one.title, class_code=one.classCode,
             type_code=one.typeCode, format_code=one.formatCode, facility=one.facility, practice=one.practice,
             confidentiality=one.confidentiality, events=one.events, authors=one.authors, creation=one.creation or None,
@@ -281,16 +282,25 @@ class Writer:
     def association(self, one: ModelAssociation) -> Association:
         return Association(one.type, symbol(one.source), symbol(one.target), symbol(one.uuid), one.label)
 
+    def submission_set(self, one: ModelSet) -> Submission:
+        """The SubmissionSet alone."""
+        return _Written(
+            self._cx(one.patient), id=symbol(one.uuid), uid=one.uniqueId, source=one.sourceId, time=one.submissionTime,
+            author=one.authors[0], content_type=one.contentType,
+        )  # fmt: skip
+
     def submission(self, sent: Sent) -> bytes:
         """lcm:SubmitObjectsRequest."""
-        whole = _Written(
-            self._cx(sent.set.patient), [self.entry(e) for e in sent.entries], [self.folder(f) for f in sent.folders],
-            [self.association(a) for a in sent.links], id=symbol(sent.set.uuid), uid=sent.set.uniqueId,
-            source=sent.set.sourceId, time=sent.set.submissionTime, author=sent.set.authors[0],
-            content_type=sent.set.contentType,
-        )  # fmt: skip
-        text = whole.xml()
-        return text.replace(STABLE.encode(), ON_DEMAND.encode()) if sent.on_demand else text
+        whole = self.submission_set(sent.set)
+        whole.entries = [self.entry(e) for e in sent.entries]
+        whole.folders = [self.folder(f) for f in sent.folders]
+        whole.associations = [self.association(a) for a in sent.links]
+        return whole.xml()
+
+
+class _OnDemandEntry(Entry):
+    def xml(self) -> str:
+        return super().xml().replace(STABLE, ON_DEMAND)
 
 
 class _Written(Submission):
@@ -304,6 +314,3 @@ def symbol(uuid: str) -> str:
     """`?7` is sent as a symbolic id."""
     return uuid.replace("?", "symbol-")
 
-
-def copied(entry: Document, **changes: object) -> Document:
-    return replace(entry, **changes)  # type: ignore[arg-type]  # the changes are fields of Document
