@@ -61,8 +61,10 @@ def submissions(count: int) -> Iterator[Submission]:
         yield submission
 
 
-def fill(url: str, entries: int, progress: Callable[[int, int], None] | None = None) -> None:
-    """Make the schema and `entries` entries, `PER_PATIENT` for each patient, in an empty database."""
+def fill(
+    url: str, entries: int, progress: Callable[[int, int], None] | None = None, per_patient: int = PER_PATIENT
+) -> None:
+    """Make the schema and `entries` entries, `per_patient` for each patient, in an empty database."""
     upgrade(url)
     database = open_database(url)
     try:
@@ -72,11 +74,11 @@ def fill(url: str, entries: int, progress: Callable[[int, int], None] | None = N
         templates = _read(database)
     finally:
         database.close()
-    patients = max(1, entries // PER_PATIENT)
+    patients = max(1, entries // per_patient)
     writer = _SqliteWriter(url) if url.startswith("sqlite") else _PostgresWriter(url)
     try:
         first = writer.patients(patients)
-        with get_context("fork").Pool(2, _start, (templates, first)) as pool:
+        with get_context("fork").Pool(2, _start, (templates, first, per_patient)) as pool:
             for done, rows in enumerate(pool.imap(_repeat, range(patients), chunksize=4), 1):
                 writer.write(rows)
                 if progress and (done % 50 == 0 or done == patients):
@@ -114,11 +116,12 @@ def _read(database: Database) -> list[Template]:
 
 _templates: list[Template] = []
 _first_patient = 0
+_per_patient = PER_PATIENT
 
 
-def _start(templates: list[Template], first: int) -> None:
-    global _templates, _first_patient
-    _templates, _first_patient = templates, first
+def _start(templates: list[Template], first: int, per_patient: int) -> None:
+    global _templates, _first_patient, _per_patient
+    _templates, _first_patient, _per_patient = templates, first, per_patient
 
 
 def _repeat(number: int) -> dict[str, list[Row]]:
@@ -126,9 +129,9 @@ def _repeat(number: int) -> dict[str, list[Row]]:
     draw = random.Random(number)
     patient = _first_patient + number
     rows: dict[str, list[Row]] = {name: [] for name in _TABLES}
-    for turn in range(PER_PATIENT):
+    for turn in range(_per_patient):
         template = _templates[turn % len(_templates)]
-        base = _FIRST_ID + (number * PER_PATIENT + turn) * 3
+        base = _FIRST_ID + (number * _per_patient + turn) * 3
         entry_uuid, set_uuid, link_uuid = (draw.getrandbits(128).to_bytes(16, "big") for _ in range(3))
         entry_id, set_id = unique_id(number, turn), f"1.2.250.1.213.99.4.{number + 1}.{turn + 1}"
         entry = _renamed(template.entry, template.entry_fragment, entry_uuid, entry_id)

@@ -69,6 +69,9 @@ class RecordingDatabase:
     def write(self, work: Callable[[Any], Any]) -> Any:
         return self._inner.write(lambda connection: work(self._noting(connection)))
 
+    def scrub(self) -> None:
+        self._inner.scrub()
+
     def close(self) -> None:
         self._inner.close()
 
@@ -125,8 +128,10 @@ def _write_all(arguments: tuple[str, Sequence[Sequence[Statement]], int]) -> tup
     for first in range(0, len(work), batch):
         cursor.execute(begin)
         for statements in work[first : first + batch]:
-            for sql, parameters, _ in statements:
+            for sql, parameters, returns_rows in statements:
                 cursor.execute(sql, parameters)
+                if returns_rows:
+                    cursor.fetchall()
         cursor.execute("COMMIT")
     return start, time.monotonic()
 

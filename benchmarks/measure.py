@@ -234,6 +234,17 @@ class Databases:
             self._admin(f"CREATE DATABASE {url.database}")
         return url.render_as_string(hide_password=False)
 
+    def copy(self, url: str, name: str) -> str:
+        """The URL of a new database with the contents of `url`, which nobody has open."""
+        target = self.fresh(name)
+        if is_sqlite(self.base):
+            shutil.copyfile(sa.make_url(url).database or "", sa.make_url(target).database or "")
+        else:
+            made = sa.make_url(target).database
+            self._admin(f"DROP DATABASE {made}")
+            self._admin(f"CREATE DATABASE {made} TEMPLATE {sa.make_url(url).database}")
+        return target
+
     def _admin(self, statement: str) -> None:
         engine = sa.create_engine(self.base, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:

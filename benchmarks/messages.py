@@ -153,6 +153,10 @@ class Submissions:
 
     def body(self, extra_slots: str = "") -> bytes:
         """The next lcm:SubmitObjectsRequest. `extra_slots` go into the DocumentEntry."""
+        return self.body_for(patient_cx((self.made + 1) % self._patients), extra_slots)
+
+    def body_for(self, cx: str, extra_slots: str = "") -> bytes:
+        """The next one for this patient."""
         self.made += 1
         number = self.made
         text = self._template
@@ -161,7 +165,7 @@ class Submissions:
         return (
             text.replace("@@DOCUMENT@@", f"1.2.250.1.213.99.2.{self.seed}.{number}")
             .replace("@@SET@@", f"1.2.250.1.213.99.3.{self.seed}.{number}")
-            .replace("@@PATIENT@@", _escape(patient_cx(number % self._patients)))
+            .replace("@@PATIENT@@", _escape(cx))
             .encode()
         )
 
