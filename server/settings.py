@@ -118,10 +118,12 @@ class Domain:
     """The affinity domain's choices."""
 
     profile: str = setting(
-        "ihe", "name of the domain file (docs/affinity-domain.md): ihe and dmp-fr ship, others stand in `domain.folder`; where it "
-        "gives values for this group, they hold unless set elsewhere",
+        "ihe", "name of the domain file (docs/affinity-domain.md): ihe and dmp-fr ship, others stand in `domain.folder`; where "
+        "it gives values for this group, they hold unless set elsewhere",
     )  # fmt: skip
-    folder: str = setting("", "folder of further domain files, NAME.toml, NAME.json, or NAME.xml as NIST's codes.xml; empty: none")
+    folder: str = setting(
+        "", "folder of further domain files, NAME.toml, NAME.json, or NAME.xml as NIST's codes.xml; empty: none"
+    )
     patients: str = setting(
         "known",
         "known: submissions for patients that were never announced are refused; open: accepted",
