@@ -44,7 +44,7 @@ class Finding:
             parts.append(f" (value: '{shown}')")
         parts.append(".")
         if self.remedy:
-            parts.append(f" {self.remedy}")
+            parts.append(f" {self.remedy}" if self.remedy.endswith((".", "!", "?")) else f" {self.remedy}.")
         parts.append(f" [{self.rule}{', ' + self.section if self.section else ''}]")
         return "".join(parts)
 

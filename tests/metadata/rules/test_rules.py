@@ -261,6 +261,7 @@ def test_a_finding_names_object_attribute_value_remedy_and_rule() -> None:
         "doc creationTime: there is no month 13 (value: '20241301'). A time is YYYY[MM[DD[hh[mm[ss]]]]] in UTC, without "
         "fraction and without zone: 20240131101500. [DE-406, ITI TF-3: 4.2.3.2.6]"
     )
+    assert replace(finding, remedy="Write it so").text().endswith(" Write it so. [DE-406, ITI TF-3: 4.2.3.2.6]")
 
 
 def test_a_long_value_is_shortened_in_the_text_and_whole_in_the_finding() -> None:
