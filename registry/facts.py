@@ -337,7 +337,10 @@ class SqlFacts:
         for kind, statement in ((Kind.DOCUMENT_ENTRY, _LATER_VERSIONS), (Kind.FOLDER, _LATER_FOLDER_VERSIONS)):
             if lid is not None and (first is None or first.kind is OBJECT_KIND[kind]):  # the first may have been removed
                 rows = self._connection.execute(statement, {"lid": lid})
-                self._know_patients({row[0] for row in rows})
+                elsewhere = {row[0] for row in rows} - self._patients_by_id.keys()
+                if elsewhere:  # another update may have come before the lock
+                    self._know_patients(elsewhere)
+                    rows = self._connection.execute(statement, {"lid": lid})
                 found += [self._existing(kind, row) for row in rows]
         return max(found, key=lambda e: e.version, default=None)
 

@@ -178,8 +178,8 @@ _PAGES = """The rules behind them are listed in [rules.md](rules.md), the settin
 on the wire beyond the standard in [wire.md](wire.md)."""
 _LIMITS = """## What is not claimed
 
-The groupings with a CT Time Client and with an ATNA Secure Node and Asynchronous Web Services Exchange are not claimed
-by this version. Patients are made known by the identity feeds, by the command
+The groupings with a CT Time Client and with an ATNA Secure Node, the Forward Update Option of RMU and Asynchronous Web
+Services Exchange are not claimed by this version. Patients are made known by the identity feeds, by the command
 `carnet patient add`, or by their first submission where the setting `patients` is `open`.
 """
 
