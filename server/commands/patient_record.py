@@ -1,10 +1,11 @@
-"""`carnet patient open | close | reopen | events`: the record of a patient as one thing."""
+"""`carnet patient open | close | reopen | events | export | import`: the record of a patient as one thing."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +16,7 @@ from server.settings import Settings
 
 if TYPE_CHECKING:
     from registry.record import Records
+    from server.wiring import Kit
 
 
 @contextmanager
@@ -28,6 +30,28 @@ def records_of(settings: Settings, make: bool = False) -> Iterator[Records]:
             yield Records(database, settings.domain.retention_years)
         except Refused as refused:
             raise click.ClickException("\n".join(finding.text() for finding in refused.findings)) from None
+
+
+@contextmanager
+def kit_of(settings: Settings) -> Iterator[Kit]:
+    """The open store, documents and all. What is refused or cannot be done ends the command."""
+    from metadata.rules.rule import Refused
+    from server import wiring
+    from server.record_archive import ArchiveError
+    from storage.errors import StorageError
+
+    with database_of(settings):
+        kit = wiring.open_kit(settings)
+        try:
+            yield kit
+        except Refused as refused:
+            raise click.ClickException("\n".join(finding.text() for finding in refused.findings)) from None
+        except FileExistsError as error:
+            raise click.ClickException(f"{error.filename} is there already: name a new file") from None
+        except (ArchiveError, StorageError, OSError) as error:
+            raise click.ClickException(str(error)) from None
+        finally:
+            kit.close()
 
 
 @command.command("open")
@@ -78,3 +102,29 @@ def events(identifier: str, as_json: bool, **given: Any) -> None:
         return
     for one in told:
         click.echo("  ".join([one.at, one.event.value, *(f"{name}: {value}" for name, value in one.detail.items())]))
+
+
+@command.command("export")
+@click.argument("identifier", metavar="CX")
+@click.argument("file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
+@takes_settings("data", "database")
+def export(identifier: str, file: Path, **given: Any) -> None:
+    """Write the whole record into FILE: identifiers, all objects and versions, documents, events (docs/record-archive.md)."""
+    cx = canonical(identifier)
+    with kit_of(settings_of(given)) as kit:
+        from server.record_archive import export_record
+
+        done = export_record(kit, cx, file)
+    click.echo(f"{file}  {done}")
+
+
+@command.command("import")
+@click.argument("file", metavar="FILE", type=click.Path(dir_okay=False, exists=True, path_type=Path))
+@takes_settings("data", "database")
+def import_(file: Path, **given: Any) -> None:
+    """Bring the record in FILE into this store, where its patient must have none."""
+    with kit_of(settings_of(given)) as kit:
+        from server.record_archive import import_record
+
+        done = import_record(kit, file)
+    click.echo(f"{file}  {done}")

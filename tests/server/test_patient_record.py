@@ -39,6 +39,25 @@ def test_a_record_is_opened_closed_and_reopened_beside_the_server(tmp_path: Path
     assert [(one["event"], one.get("reason")) for one in told] == [("opened", None), ("closed", "asked for"), ("reopened", None)]
 
 
+def test_a_record_moves_to_another_server(tmp_path: Path) -> None:
+    here, there, archive = tmp_path / "here", tmp_path / "there", str(tmp_path / "record.zip")
+    with ServerProcess(here) as server:
+        patient(here, "open", PATIENT)
+        sent = package(b"first", b"x" * 100_000)
+        assert sent.send(server).accepted
+        name = _wanted(server, sent.unique_ids[0]).repositoryUniqueId
+        exported = patient(here, "export", PATIENT, archive)
+        assert exported.exit_code == 0 and "2 documents" in exported.output, exported.output
+        again = patient(here, "export", PATIENT, archive)
+        assert again.exit_code == 1 and "is there already" in again.output
+    with ServerProcess(there, environ={"CARNET_ROLE_REPOSITORY_UNIQUE_ID": name}) as server:
+        imported = patient(there, "import", archive)
+        assert imported.exit_code == 0, imported.output
+        assert list(fetch(server.repository, server.registry, sent).values()) == [b"first", b"x" * 100_000]
+        twice = patient(there, "import", archive)
+        assert twice.exit_code == 1 and "REC-007" in twice.output
+
+
 def _wanted(server: ServerProcess, unique_id: str) -> Wanted:
     with Client(server.repository, server.registry) as client:
         (one,) = client.query(GET_DOCUMENTS, [("$XDSDocumentEntryUniqueId", [f"('{unique_id}')"])]).objects.documentEntries
