@@ -137,6 +137,33 @@ def reads(url: str, entries: int, plan: Plan) -> Iterator[Row]:
                 )
 
 
+def growth(small: tuple[str, int], big: tuple[str, int], plan: Plan, clients: int = 8) -> Row:
+    """FindDocuments on two stores (URL, entries) in turn: what more entries cost, whatever else the machine does meanwhile."""
+    name, made = "FindDocuments LeafClass, 20 of 200", []
+    workers = processes_for(big[0], plan)
+    with (
+        processes.carnet(plan.folder / f"data-{small[1]}", small[0], workers, None, "domain.patients=open") as less,
+        processes.carnet(plan.folder / f"data-{big[1]}", big[0], workers, None, "domain.patients=open") as more,
+    ):
+        pairs = [(server, _kinds(entries)[name]) for server, (_, entries) in ((less, small), (more, big))]
+        for server, make in pairs:
+            load.run(server.address, make, clients, 1.0)
+        for _ in range(2 * plan.rounds):
+            plan.say(f"{small[1]} and {big[1]} entries in turn")
+            made.append([load.run(server.address, make, clients, plan.seconds).rate for server, make in pairs])
+    before, after = _median([a for a, _ in made]), _median([b for _, b in made])
+    return Row(
+        what="FindDocuments, two stores in turn",
+        store="SQLite" if is_sqlite(big[0]) else "PostgreSQL",
+        entries=big[1],
+        clients=clients,
+        rate=after,
+        unit="requests/s",
+        floors={f"with {small[1]} entries": before},
+        share=_median([b / a for a, b in made]),
+    )
+
+
 def filled(url: str, entries: int, plan: Plan) -> Row:
     """Fill the store where it is empty; bytes of database for each entry."""
     data = plan.folder / f"data-{entries}"

@@ -56,10 +56,6 @@ def verdicts(rows: Iterable[Row]) -> list[Verdict]:
             name = f"FindDocuments LeafClass, {row.store}, {row.entries} entries, 8 clients"
             found.append(Verdict(f"{name}: share of F(W,S)", row.share, 0.30, True))
             found.append(Verdict(f"{name}: p99 / p50", row.p99 / row.p50, 8.0, False))
-            small = [r for r in finds if r.store == row.store and r.entries < row.entries]
-            if small:
-                least = min(small, key=lambda r: r.entries)
-                found.append(Verdict(f"{name}: rate against {least.entries} entries", row.rate / least.rate, 0.85, True))
     for row in rows:
         if row.what == "ITI-41 20 kB" and row.clients == 8:
             found.append(Verdict(f"ITI-41 20 kB, {row.store}, 8 clients: share of F(D,W)", row.share, 0.40, True))
@@ -69,6 +65,9 @@ def verdicts(rows: Iterable[Row]) -> list[Verdict]:
             found.append(Verdict("ITI-41 1 GB: share of F(upload, hashes+write+fsync)", row.share, 0.65, True))
         elif row.what == "ITI-43 1024 MB":
             found.append(Verdict("ITI-43 1 GB: share of F(bare file, SHA-256)", row.share, 0.80, True))
+        elif row.what == "FindDocuments, two stores in turn":
+            name = f"FindDocuments LeafClass, {row.store}, {row.entries} entries: rate {' and '.join(row.floors)}"
+            found.append(Verdict(name.replace("rate with", "rate against that with"), row.share, 0.85, True))
         elif row.what.startswith("idle worker"):
             found.append(Verdict("idle worker, resident MB", row.rate, 80.0, False))
         elif row.what.startswith("database bytes an entry"):

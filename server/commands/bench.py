@@ -93,6 +93,9 @@ def _measured(stores: list[Databases], sizes: tuple[int, ...], parts: tuple[str,
                 url = databases.kept(f"entries_{size}")
                 yield measure.filled(url, size, plan)
                 yield from measure.reads(url, size, plan)
+            if len(sizes) > 1:
+                least, most = ((databases.kept(f"entries_{size}"), size) for size in (min(sizes), max(sizes)))
+                yield measure.growth(least, most, plan)
         if "writes" in parts:
             yield from measure.writes(databases, plan)
         if "lifecycle" in parts:
