@@ -8,6 +8,7 @@ kept and registered as a Stable snapshot (IsSnapshotOf, RPLC of the snapshot bef
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -26,6 +27,8 @@ from server.summary_cda import Summary, build_summary
 from server.summary_records import NoAnswer, Records
 from soap.call import Caller
 from soap.staging import Part
+
+LOG = logging.getLogger("carnet.summary")
 
 MIME_TYPE = "text/xml"
 
@@ -57,12 +60,22 @@ class SummarySource:
         self._clock = clock
 
     def produce(self, unique_id: str, caller: Caller) -> ProducedDocument | None:
-        """See `OnDemandSource`. Raises `NotProduced` when the summary could not be made, or not be kept where it has to be."""
+        """See `OnDemandSource`. Raises `NotProduced` when the summary could not be made, or not be kept where it has to be.
+
+        A registry that does not say whether this is an On-Demand entry leaves a document that nobody knows.
+        """
         try:
             entry = self._records.on_demand(unique_id, self._repository)
-            if entry is None or not entry.patientId or self._not_open([entry.patientId]):
-                return None
-            documents = [d for d in self._records.documents(entry.patientId) if d.typeCode != entry.typeCode]
+        except NoAnswer as error:
+            LOG.warning("whether a document is an On-Demand one could not be asked: %s", error)
+            return None
+        if entry is None or not entry.patientId or self._not_open([entry.patientId]):
+            return None
+        return self._produce(entry, entry.patientId)
+
+    def _produce(self, entry: DocumentEntry, patient: str) -> ProducedDocument:
+        try:
+            documents = [d for d in self._records.documents(patient) if d.typeCode != entry.typeCode]
             summary = build_summary(entry, documents, self._repository, self._clock().strftime("%Y%m%d"))
             if self._provide is not None:
                 self._keep(self._provide, entry, summary)

@@ -153,7 +153,7 @@ def test_switched_off(tmp_path: Path) -> None:
 
 
 def test_apart_and_when_the_registry_is_silent(tmp_path: Path) -> None:
-    """The registry elsewhere is asked by ITI-18, the snapshot registered by ITI-42; without an answer there is an error."""
+    """The registry elsewhere is asked by ITI-18 and takes the snapshot by ITI-42; without an answer nobody knows the document."""
     own = {"CARNET_DOMAIN_ON_DEMAND": "persist", "CARNET_ROLE_REPOSITORY_UNIQUE_ID": REPOSITORY}
     with open_proof(tmp_path / "registry", "--role", "registry", known=1) as registry:
         arguments = ("--role", "repository", "--registry", registry.server.registry)
@@ -167,7 +167,7 @@ def test_apart_and_when_the_registry_is_silent(tmp_path: Path) -> None:
             assert list(snapshots(apart, entry).values()) == ["Approved"]
             registry.server.kill()
             answer = apart.client.retrieve(retrieval([entry.uid]))
-            assert (answer.status, answer.codes) == ("Failure", ["XDSRepositoryError"])
+            assert (answer.status, answer.codes) == ("Failure", ["XDSDocumentUniqueIdError"])
             assert apart.client.retrieve(retrieval([new])).documents()[new].content == content
 
 
