@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from metadata.rules.rule import Existing
-from registry import plan, search_run, search_sql
+from metadata.rules.rule import Existing, Linked
+from metadata.update import MetadataUpdate, Outlook
+from metadata.vocabulary import AssociationType
+from registry import iti57, iti62, plan, search_run, search_sql, update_plan
 from registry.facts import SqlFacts
 from registry.identifiers import uuid_bytes, uuid_text
 from registry.plan import NewAssociation
@@ -68,11 +70,34 @@ def subsumed_id_accepted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SqlFacts, "patient_is_known", lambda self, cx: known(self, cx) or self._patient(cx) is not None)
 
 
+def version_check_skipped(patch: pytest.MonkeyPatch) -> None:
+    """A new version is stored whatever version its sender had seen."""
+    patch.setattr(iti57, "settled", lambda findings, last: [f for f in findings if f.rule not in last])
+
+
+def propagation_without_folders(patch: pytest.MonkeyPatch) -> None:
+    """A new version is in none of the Folders of the version before."""
+    whole = update_plan._goes_on
+
+    def goes_on(update: MetadataUpdate, link: Linked, ahead: Outlook) -> bool:
+        return link.association.associationType != AssociationType.HAS_MEMBER.urn and whole(update, link, ahead)
+
+    patch.setattr(update_plan, "_goes_on", goes_on)
+
+
+def orphans_left(patch: pytest.MonkeyPatch) -> None:
+    """A removal may leave an object without a SubmissionSet."""
+    whole = iti62.check
+    patch.setattr(iti62, "check", lambda *arguments: [f for f in whole(*arguments) if f.rule != "RM-008"])
+
+
 FAULTS: tuple[Fault, ...] = (
     folder_inheritance_forgotten,
     cascade_of_one_level,
     association_status_ignored,
     merge_without_folders,
     subsumed_id_accepted,
+    version_check_skipped,
+    propagation_without_folders,
+    orphans_left,
 )
-

@@ -12,7 +12,7 @@ from tests.registry.search_model import HAS_MEMBER, World
 def draw_removal(model: RegistryModel, random: Random) -> list[str]:
     """entryUUIDs of what shall go, in any order; half of the draws are such that nothing forbids them."""
     world = model.world
-    kinds = [kind for kind in (world.entries, world.entries, world.sets, world.folders, world.associations) if kind]
+    kinds = [kind for kind in (*[world.entries, world.associations] * 3, world.folders, world.sets) if kind]
     start = random.choice(random.choice(kinds)).uuid if kinds else new_uuid()
     wanted = going_along(world, {start})
     ids = [one.uuid for one in (*model.objects(), *world.associations) if one.uuid in wanted] or [start]

@@ -172,6 +172,15 @@ def draw_patient(model: RegistryModel, random: Random) -> int:
     return random.choice(others if others and random.random() < min(0.25, 0.06 * len(others)) else model.alive())
 
 
+def draw_filed(model: RegistryModel, random: Random) -> Sent:
+    """Documents in a new Folder."""
+    build = Builder(model, random, random.choice(model.alive()))
+    folder = build.folder()
+    for _ in range(random.choice([1, 2, 3])):
+        build.file(folder.uuid, build.document().uuid)
+    return build.sent
+
+
 def draw_submission(model: RegistryModel, random: Random) -> Sent:
     """New documents and Folders, filed in new and known Folders; known documents filed or referred to."""
     build = Builder(model, random, draw_patient(model, random))

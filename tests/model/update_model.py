@@ -99,6 +99,9 @@ class UpdateModel:
     def _message_faults(self) -> Iterator[str]:
         if any(v.object.patient != self.update.set.patient for v in self.update.versions):
             yield RECONCILIATION
+        unique_ids = [self.update.set.uniqueId, *(v.object.uniqueId for v in self.update.versions)]
+        if len(set(unique_ids)) < len(unique_ids):
+            yield "XDSRegistryDuplicateUniqueIdInMessage"
         if any(s.original == s.new for s in self.update.statuses):
             yield OPERATION
         if any(link.type in REPLACING for link in self.update.links):
