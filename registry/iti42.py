@@ -81,8 +81,7 @@ class RegisterDocumentSet:
         Raises `Refused` with every finding when anything is wrong, and `storage.errors.StorageError` when the store could
         not do it; nothing is left behind either way.
         """
-        context = self._context(transaction, submission)
-        warnings = accepted(check(context, self._options.policies))
+        said = check(self._context(transaction, submission), self._options.policies)
         fresh: Mapping[CodeKey, int] = {}
 
         def work(connection: Connection) -> Outcome:
@@ -90,7 +89,7 @@ class RegisterDocumentSet:
             facts = SqlFacts.load(connection, self._codes, submission, open_domain=self._options.open_domain)
             crash_point("facts-read")
             judged = self._context(transaction, submission, facts)
-            more = accepted(check_facts(judged, self._options.policies))
+            warnings = accepted(together(said, check_facts(judged, self._options.policies)))
             plan = plan_submission(submission, facts, datetime.now(UTC).strftime("%Y%m%d%H%M%S"))
             numbers, fresh = self._codes.interned(connection, store.codes_of(plan))
             store.write(connection, plan, facts, numbers)
@@ -98,7 +97,7 @@ class RegisterDocumentSet:
             if companion:
                 companion(connection)
             crash_point("companion-done")
-            return Outcome((*warnings, *more), plan.ids, plan)
+            return Outcome(warnings, plan.ids, plan)
 
         try:
             outcome = self._database.write(work)
@@ -110,6 +109,17 @@ class RegisterDocumentSet:
     def _context(self, transaction: Transaction, submission: Submission, facts: SqlFacts | None = None) -> Context:
         options: dict[str, Any] = {"codes": self._options.codes, "options": self._options.options}
         return Context(transaction, submission, facts=facts, **options)
+
+
+def together(said: Sequence[Finding], more: Sequence[Finding]) -> Sequence[Finding]:
+    """What the message shows and what the registry's state shows, in one answer: nobody should have to send twice to learn it.
+
+    Of a value that is wrong by itself the registry's state has nothing to tell: a malformed patient id is also unknown.
+    """
+    if not said or not more:
+        return said or more
+    wrong = {(f.object, f.attribute) for f in said if f.severity is Severity.ERROR}
+    return (*said, *(f for f in more if (f.object, f.attribute) not in wrong))
 
 
 def accepted(findings: Sequence[Finding]) -> Sequence[Finding]:

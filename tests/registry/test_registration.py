@@ -11,6 +11,7 @@ import pytest
 
 from metadata.model import Submission
 from metadata.rules.rule import Refused
+from metadata.vocabulary import Severity
 from registry.codes import CodeBook
 from registry.iti42 import Outcome, RegisterDocumentSet, RegisterOptions
 from storage.database import Connection, Database
@@ -55,10 +56,10 @@ def patient(database: Database) -> str:
 
 
 def refusal(registry: RegisterDocumentSet, sent: Submission) -> list[str]:
-    """The codes of the refusal."""
+    """The codes of the refusal; what it warns of beside them is left out."""
     with pytest.raises(Refused) as caught:
         registry.register(sent)
-    return [finding.code.value for finding in caught.value.findings]
+    return [finding.code.value for finding in caught.value.findings if finding.severity is Severity.ERROR]
 
 
 def folder_with(registry: RegisterDocumentSet, patient: str) -> tuple[str, str]:
@@ -279,6 +280,28 @@ def test_a_folder_may_not_take_a_used_unique_id(registry: RegisterDocumentSet, p
     ]
     registry.register(sent[0])
     assert refusal(registry, sent[1]) == ["XDSDuplicateUniqueIdInRegistry"]
+
+
+def test_what_the_message_and_what_the_store_shows_come_in_one_answer(registry: RegisterDocumentSet) -> None:
+    stranger = "nobody-knows-me^^^&1.2.250.1.999.1&ISO"
+    wrong_time = entry(stranger, slots={"creationTime": ("yesterday",)})
+    found = refusal(registry, submission(submission_set(stranger), wrong_time, original()))
+    assert set(found) == {"XDSRegistryMetadataError", "XDSUnknownPatientId"}
+
+
+def test_of_a_malformed_patient_id_it_is_not_said_that_it_is_unknown(registry: RegisterDocumentSet) -> None:
+    assert set(refusal(registry, submission(submission_set("4711"), entry("4711"), original()))) == {"XDSRegistryMetadataError"}
+
+
+@pytest.mark.parametrize("wrong", ["", " ", "urn:uuid:", "urn:uuid:x", "'", "%", "^^^&amp;&amp;", "x" * 300, "\u00e9\U0001f600", "2.25.-1"])
+def test_a_wrong_value_never_stops_the_look_into_the_store(registry: RegisterDocumentSet, patient: str, wrong: str) -> None:
+    for sent in (
+        submission(submission_set(wrong), entry(wrong), original()),
+        submission(submission_set(patient, unique_id=wrong), entry(patient, unique_id=wrong, hash=wrong, size=wrong), original()),
+        submission(submission_set(patient), entry(patient), original(), link(RPLC, "Document01", wrong), link(wrong, wrong, wrong)),
+        submission(entry(patient), folder(wrong), link(HAS_MEMBER, "Folder01", wrong)),
+    ):
+        assert refusal(registry, sent) or not wrong.strip(), wrong
 
 
 def test_a_used_entry_uuid_is_refused(registry: RegisterDocumentSet, patient: str) -> None:
