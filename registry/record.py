@@ -8,6 +8,7 @@ record answers as before.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -118,6 +119,41 @@ class Records:
             tell(connection, one, Event.REOPENED, reason=reason)
 
         self.database.write(work)
+
+    def ask_destruction(self, cx: str, reason: str = "", *, on_request: bool = False) -> str:
+        """The first step: the word with which the second is confirmed. Nothing is destroyed yet, and reopening ends it.
+
+        Refused unless the record is closed and its retention over; `on_request`: the patient asks, and need not wait.
+        """
+        word = secrets.token_hex(4)
+
+        def work(connection: Connection) -> None:
+            one = expect(connection, cx, PatientState.CLOSED)
+            until = self.retained_until(connection, one)
+            if until > now() and not on_request:
+                remedy = "Wait, or say that the patient asks for it: --on-request."
+                raise refusal("REC-005", f"the record is retained until {until} UTC", remedy, one.cx)
+            asked_by = "patient" if on_request else "retention"
+            tell(connection, one, Event.DESTRUCTION_ASKED, reason=reason, because=asked_by, confirm=word)
+
+        self.database.write(work)
+        return word
+
+    def begin_destruction(self, cx: str, word: str) -> Patient:
+        """The second step begins: nobody can read or reopen the record any more. It may be begun again after a death."""
+
+        def work(connection: Connection) -> Patient:
+            one = of(connection, cx)
+            if one.cluster_state is not PatientState.DESTROYED:
+                expect(connection, cx, PatientState.CLOSED)
+            last = events(connection, one)[-1:]
+            if not last or last[0].event is not Event.DESTRUCTION_ASKED or last[0].detail["confirm"] != word:
+                remedy = "Ask for the destruction first, and confirm with the word that it gives: carnet patient destroy."
+                raise refusal("REC-006", "the destruction was not asked for with this word", remedy, one.cx)
+            set_state(connection, one.cluster, PatientState.DESTROYED)
+            return one
+
+        return self.database.write(work)
 
     def events(self, cx: str) -> list[Told]:
         """What has happened to the record, oldest first."""

@@ -45,6 +45,19 @@ _DELETE = [
     sa.delete(table).where(in_list(table.c.patient, "ids"))
     for table in (*TABLES.values(), object_locator, unique_identifier, removed)
 ]
+_COUNT = {
+    kind: sa.select(sa.func.count(sa.distinct(t.c.uuid))).where(in_list(t.c.patient, "ids")) for kind, t in TABLES.items()
+}
+_entries, _links = TABLES[Kind.DOCUMENT_ENTRY], TABLES[Kind.ASSOCIATION]
+_LINKS = sa.select(_links.c.uuid).where(in_list(_links.c.patient, "ids"))
+_DELETE_LINKS = sa.delete(_links).where(in_list(_links.c.uuid, "uuids"))
+_DELETE_LINK_LOCATORS = sa.delete(object_locator).where(in_list(object_locator.c.uuid, "uuids"))
+_IDENTIFIED = (in_list(_entries.c.patient, "ids"), _entries.c.unique_id.is_not(None))
+_UNIQUE_IDS = sa.select(_entries.c.unique_id).where(*_IDENTIFIED).distinct()
+_DESCRIBED = sa.select(unique_identifier.c.digest, unique_identifier.c.patient).where(
+    in_list(unique_identifier.c.digest, "digests")
+)
+_SECURE_ON, _SECURE_OFF = sa.text("PRAGMA secure_delete=ON"), sa.text("PRAGMA secure_delete=OFF")
 _INSERT_LOCATOR, _INSERT_IDENTIFIER = sa.insert(object_locator), sa.insert(unique_identifier)
 _INSERT_PATIENT = sa.insert(patient).values(
     {name: sa.bindparam(name) for name in ("cx", "cluster", "state", "created")}
@@ -118,10 +131,35 @@ def write_rows(connection: Connection, codes: CodeBook, content: Item) -> Mappin
     return fresh
 
 
-def delete_rows(connection: Connection, ids: Sequence[int]) -> None:
-    """Every object of these patient rows. The identifiers and the events stay."""
+def delete_rows(connection: Connection, ids: Sequence[int]) -> dict[str, int]:
+    """Delete every object of these patient rows, and the Associations of others that lead to them. Returns how many of each kind.
+
+    The identifiers and the events stay. On SQLite the freed pages are overwritten.
+    """
+    counts = {kind.name.lower(): connection.execute(_COUNT[kind], {"ids": ids})[0][0] for kind in TABLES}
+    sqlite = connection.dialect == "sqlite"
+    if sqlite:
+        connection.execute(_SECURE_ON)
+    links = [uuid for (uuid,) in connection.execute(_LINKS, {"ids": ids})]
+    connection.execute(_DELETE_LINKS, {"uuids": links})
+    connection.execute(_DELETE_LINK_LOCATORS, {"uuids": links})
     for statement in _DELETE:
         connection.execute(statement, {"ids": ids})
+    if sqlite:
+        connection.execute(_SECURE_OFF)
+    return counts
+
+
+def unique_ids_of(connection: Connection, ids: Sequence[int]) -> tuple[list[str], set[str]]:
+    """The uniqueIds of the stable documents of these patient rows; and those of them that other records describe as well."""
+    own = [unique_id for (unique_id,) in connection.execute(_UNIQUE_IDS, {"ids": ids})]
+    digests = {unique_id_key(one): one for one in own}
+    shared: set[str] = set()
+    for start in range(0, len(own), 500):
+        asked = list(digests)[start : start + 500]
+        rows = connection.execute(_DESCRIBED, {"digests": asked})
+        shared |= {digests[digest] for digest, number in rows if number not in ids}
+    return own, shared
 
 
 def _write_patients(connection: Connection, identifiers: Sequence[Item]) -> list[int]:

@@ -105,6 +105,12 @@ class DocumentIndex:
                     found[row[0]] = _document(row)
         return found
 
+    def of_patients(self, patient_ids: Iterable[str], unique_ids: Iterable[str]) -> list[StoredDocument]:
+        """The documents submitted for these patients, or under these uniqueIds, hidden ones included: a scan of the table."""
+        with self.database.read() as connection:
+            rows = connection.execute(_OF_PATIENTS, {"patients": list(patient_ids), "ids": list(unique_ids)})
+        return [_document(row) for row in rows]
+
     def conflicts(self, documents: Sequence[StoredDocument]) -> list[Finding]:
         """A uniqueId that stands registered for other bytes (ITI TF-2: 3.41.4.1.3.2). The same bytes again are no conflict."""
         findings = []
@@ -211,6 +217,10 @@ _FIND = (
     .order_by(document.c.state, document.c.stored_at)
 )
 _WITHDRAWN = sa.select(document.c.unique_id).where(in_list(document.c.unique_id, "ids"), document.c.state > _RETRIEVABLE)
+_OF_PATIENTS = sa.select(*_COLUMNS).where(
+    sa.or_(in_list(document.c.unique_id, "ids"), in_list(document.c.patient_id, "patients")),
+    document.c.state != sa.literal_column(str(int(DocumentState.REMOVED))),
+)
 _LOAD = sa.select(blob.c.sha256, blob.c.bytes).where(in_list(blob.c.sha256, "contents"))
 _REFERENCED = (
     sa.select(document.c.sha256)

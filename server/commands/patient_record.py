@@ -1,4 +1,4 @@
-"""`carnet patient open | close | reopen | events | export | import`: the record of a patient as one thing."""
+"""`carnet patient open | close | reopen | events | export | import | destroy`: the record of a patient as one thing."""
 
 from __future__ import annotations
 
@@ -128,3 +128,27 @@ def import_(file: Path, **given: Any) -> None:
 
         done = import_record(kit, file)
     click.echo(f"{file}  {done}")
+
+
+@command.command("destroy")
+@click.argument("identifier", metavar="CX")
+@click.option("--confirm", metavar="WORD", help="The second step: the word that the first one gave.")
+@click.option("--on-request", is_flag=True, help="The patient asks for it: the time of retention need not be over.")
+@click.option("--reason", default="", metavar="TEXT", help="Why; kept with the event.")
+@takes_settings("data", "database")
+def destroy(identifier: str, confirm: str | None, on_request: bool, reason: str, **given: Any) -> None:
+    """Destroy a closed record, in two steps: ask, then confirm. There is no way back; the events stay."""
+    cx = canonical(identifier)
+    with kit_of(settings_of(given)) as kit:
+        if confirm is None:
+            from registry.record import Records
+
+            years = kit.settings.domain.retention_years
+            word = Records(kit.database, years).ask_destruction(cx, reason, on_request=on_request)
+            click.echo(f"{cx}  will be destroyed for ever when you confirm: carnet patient destroy '{cx}' --confirm {word}")
+            return
+        from server.record_destruction import destroy_record
+
+        done = destroy_record(kit, cx, confirm)
+    counts = "  ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in done.objects.items())
+    click.echo(f"{cx}  destroyed: {counts}  {done.documents} documents")
