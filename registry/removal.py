@@ -80,6 +80,9 @@ class RemovalState:
         sources = {link.entryUUID: self.find(link.sourceObject) for link in links}
         return [link for link in links if (s := sources[link.entryUUID]) and s.kind is ObjectKind.SUBMISSION_SET]
 
+    def record_state(self, cx: str) -> str:
+        return self._facts.record_state(cx)
+
     def versions_of(self, logical_id: str) -> Sequence[Existing]:
         first = self.find(logical_id)
         kind = Kind.FOLDER if first and first.kind is ObjectKind.FOLDER else Kind.DOCUMENT_ENTRY

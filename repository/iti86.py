@@ -15,6 +15,7 @@ from repository import refusals, removal
 from repository.content import FileStore
 from repository.index import DocumentIndex, StoredDocument
 from repository.iti41 import RepositoryOptions
+from repository.iti43 import NotOpen, all_open
 from repository.requested import elsewhere, spellings, stored_under
 from soap.body.registry_response import build_registry_response
 from soap.body.remove import parse_remove_documents
@@ -43,12 +44,14 @@ class RemoveDocuments:
         options: RepositoryOptions,
         registered: Registered,
         removing: RemoveOptions | None = None,
+        not_open: NotOpen = all_open,
     ) -> None:
         self._store = store
         self._index = index
         self._options = options
         self._registered = registered
         self._removing = removing or RemoveOptions()
+        self._not_open = not_open
 
     def __call__(self, call: Call) -> Answer:
         """rmd:RemoveDocumentsRequest in, rs:RegistryResponse out. The same document named twice is removed once."""
@@ -75,7 +78,7 @@ class RemoveDocuments:
                 wanted.setdefault(request.documentUniqueId, request)
         rows = self._index.find(s for unique_id in wanted for s in spellings(unique_id))
         stored = stored_under(call, list(wanted.values()), rows, rows.keys())
-        kept = self._kept(sorted({d.uniqueId for d in stored.values()}))
+        kept = {**self._kept(sorted({d.uniqueId for d in stored.values()})), **self._closed(list(stored.values()))}
         removable: dict[str, StoredDocument] = {}
         for unique_id in wanted:
             found = stored.get(unique_id)
@@ -99,6 +102,13 @@ class RemoveDocuments:
             reason = "the registry does not say whether a DocumentEntry describes it"
             return dict.fromkeys(unique_ids, (reason, "Try again when the registry answers"))
         return dict.fromkeys(known, ("a DocumentEntry still describes it", "Remove the metadata first (ITI-62)"))
+
+    def _closed(self, documents: Sequence[StoredDocument]) -> dict[str, tuple[str, str]]:
+        """Those whose patient's record is closed: it is kept as it is until it is destroyed as a whole."""
+        states = self._not_open({d.patientId for d in documents if d.patientId}) if documents else {}
+        reasons = {d.uniqueId: states[d.patientId] for d in documents if d.patientId in states}
+        remedy = "Ask the operator to reopen the record"
+        return {unique_id: (f"the record of its patient is {state}", remedy) for unique_id, state in reasons.items()}
 
     def _remove(self, documents: Sequence[StoredDocument]) -> None:
         if not documents:

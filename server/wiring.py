@@ -203,7 +203,7 @@ def repository_handlers(kit: Kit, codes: CodeBook) -> dict[Transaction, Handler]
         Transaction.ITI_41: provide,
         Transaction.ITI_43: RetrieveDocumentSet(kit.store, kit.index, options, on_demand=on_demand, not_open=_not_open(kit)),
         Transaction.ITI_86: RemoveDocuments(
-            kit.store, kit.index, options, registered(kit.registry), remove_options(kit.settings)
+            kit.store, kit.index, options, registered(kit.registry), remove_options(kit.settings), _not_open(kit)
         ),
     }
 

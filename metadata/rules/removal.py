@@ -49,6 +49,9 @@ class RemovalFacts(Protocol):
     def sets_of(self, entry_uuid: str) -> Sequence[Existing]:
         """The HasMember Associations to this object whose source is a SubmissionSet."""
 
+    def record_state(self, cx: str) -> str:
+        """`closed` or `destroyed` where the record of this patient is not open, else an empty string."""
+
     def versions_of(self, logical_id: str) -> Sequence[Existing]:
         """The later versions of the logical object whose first version has this entryUUID."""
 
@@ -172,6 +175,17 @@ def no_submission_set_is_emptied(removal: Removal, facts: RemovalFacts, policy: 
     for holder in emptied:
         if all(member.entryUUID in removed for member in facts.members_of(holder)):
             yield Fault("the SubmissionSet would be left with nothing in it", object=holder)
+
+
+@_rule("RM-010", _ACTIONS, _E.XDSRegistryError, "Ask the operator of the registry to reopen the record.")
+def records_are_open(removal: Removal, facts: RemovalFacts, policy: RemovalPolicy) -> Iterator[Fault]:
+    """The records of the patients are open: a closed one is kept as it is until it is destroyed as a whole."""
+    told: set[str] = set()
+    for id, existing in _registered(removal, facts).items():
+        state = facts.record_state(existing.patientId) if existing.patientId not in told else ""
+        told.add(existing.patientId)
+        if state:
+            yield Fault(f"the record of its patient is {state}", "patientId", existing.patientId, object=id)
 
 
 def _registered(removal: Removal, facts: RemovalFacts) -> dict[str, Existing]:

@@ -16,6 +16,7 @@ from metadata.rules.rule import Refused
 from registry.codes import CodeBook
 from registry.iti42 import RegisterDocumentSet
 from registry.iti62 import RemovalOptions, RemoveMetadata
+from registry.record import Records
 from registry.search_sql import TABLES
 from registry.tables import object_locator, removed, unique_identifier
 from storage.database import METADATA, Database
@@ -231,6 +232,20 @@ def test_a_removal_and_a_submission_that_refers_to_it(database: Database) -> Non
             outcomes.append(refused.findings[0].code.value)
         other.join(30)
         assert len(outcomes) == 1 and outcomes[0] in ("UnresolvedReferenceException", "ReferencesExistException")
+
+
+def test_a_closed_record_keeps_what_it_has(
+    registry: RegisterDocumentSet, remover: RemoveMetadata, database: Database
+) -> None:
+    patient = new_patient(database)
+    ids = one(registry, patient)
+    records = Records(database)
+    records.close(patient)
+    with pytest.raises(Refused) as caught:
+        remove(remover, *ids.values())
+    assert [(f.rule, f.value) for f in caught.value.findings] == [("RM-010", patient)]
+    records.reopen(patient)
+    remove(remover, *ids.values())
 
 
 def test_a_hundred_documents_go_at_once(

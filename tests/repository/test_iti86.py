@@ -56,9 +56,11 @@ def ask(store: FileStore, index: DocumentIndex) -> Ask:
         registered: bool = True,
         registry: Callable[[Sequence[str]], Mapping[str, Set[str]]] = nobody,
         limit: int = 1000,
+        closed: Mapping[str, str] | None = None,
     ) -> Answer:
         options = RepositoryOptions(OWN, retrieve_documents=limit)
-        handler = RemoveDocuments(store, index, options, registry, RemoveOptions(policy, registered))
+        removing = RemoveOptions(policy, registered)
+        handler = RemoveDocuments(store, index, options, registry, removing, lambda patients: closed or {})
         keys = [one if isinstance(one, tuple) else (OWN, one) for one in wanted]
         return handler(Call(Transaction.ITI_86, etree.fromstring(build_remove_documents(keys)), wire=Wire()))
 
@@ -145,6 +147,12 @@ def test_what_the_registry_describes_may_have_to_stay(ask: Ask, index: DocumentI
     answer = ask("1.1", registered=False, registry=silent)
     assert findings(answer) == [(ErrorCode.XDSRemoveDocumentsError, "1.1")]
     assert ask("1.1", registry=silent).status is ResponseStatus.SUCCESS  # not asked where the answer changes nothing
+
+
+def test_documents_of_a_closed_record_stay(ask: Ask, index: DocumentIndex) -> None:
+    answer = ask("1.1", closed={"P1^^^&1.2.3&ISO": "closed"})
+    assert findings(answer) == [(ErrorCode.XDSRemoveDocumentsError, "1.1")] and "is closed" in answer.findings[0].text()
+    assert set(index.find(["1.1"])) == {"1.1"}
 
 
 def test_a_urn_prefix_more_is_noted(ask: Ask, index: DocumentIndex) -> None:

@@ -21,6 +21,7 @@ class Registered:
     """`RemovalFacts` by a dict. Objects are named S1, D1, F1; an association `a` is (source, target)."""
 
     objects: dict[str, Existing] = field(default_factory=dict)
+    closed: set[str] = field(default_factory=set)
 
     def add(self, *names: str, lid: str = "", version: int = 1) -> Registered:
         for name in names:
@@ -46,6 +47,9 @@ class Registered:
         found = [o for o in self.objects.values() if o.targetObject == entry_uuid and o.associationType == HAS_MEMBER]
         return [o for o in found if o.sourceObject.startswith("S")]
 
+    def record_state(self, cx: str) -> str:
+        return "closed" if cx in self.closed else ""
+
     def versions_of(self, logical_id: str) -> Sequence[Existing]:
         return [o for o in self.objects.values() if o.logicalID == logical_id and o.entryUUID != logical_id]
 
@@ -55,7 +59,10 @@ def world() -> Registered:
     facts = Registered().add("S1", "S2", "S3", "D1", "D2", "F1").link("s1d1", "S1", "D1").link("s1f1", "S1", "F1")
     facts.link("f1d1", "F1", "D1").link("s1f1d1", "S1", "f1d1").link("s2d2", "S2", "D2").link("d2d1", "D2", "D1", APND)
     facts.link("s2d1", "S2", "D1").add("D3").add("D4", lid="D3", version=2)
-    return facts.link("s3d3", "S3", "D3").link("s3d4", "S3", "D4")
+    facts.link("s3d3", "S3", "D3").link("s3d4", "S3", "D4")
+    facts.objects["x"] = Existing(ObjectKind.ASSOCIATION, "x", "Q", APPROVED, associationType=APND)
+    facts.closed.add("Q")
+    return facts
 
 
 CASES: dict[str, tuple[Removal, RemovalPolicy, str]] = {
@@ -68,6 +75,7 @@ CASES: dict[str, tuple[Removal, RemovalPolicy, str]] = {
     "RM-007": (Removal(("D3", "s3d3")), RemovalPolicy.DELETE, "D3"),
     "RM-008": (Removal(("s2d2",)), RemovalPolicy.HIDE, "D2"),
     "RM-009": (Removal(("D2", "s2d2", "d2d1", "s2d1")), RemovalPolicy.DELETE, "S2"),
+    "RM-010": (Removal(("x",)), RemovalPolicy.DELETE, "x"),
 }
 
 
