@@ -105,8 +105,9 @@ class RemoveDocuments:
 
     def _closed(self, documents: Sequence[StoredDocument]) -> dict[str, tuple[str, str]]:
         """Those whose patient's record is closed: it is kept as it is until it is destroyed as a whole."""
-        states = self._not_open({d.patientId for d in documents if d.patientId}) if documents else {}
-        reasons = {d.uniqueId: states[d.patientId] for d in documents if d.patientId in states}
+        patients = {d.uniqueId: d.patientId for d in documents if d.patientId}
+        states = self._not_open(set(patients.values())) if patients else {}
+        reasons = {unique_id: states[patient] for unique_id, patient in patients.items() if patient in states}
         remedy = "Ask the operator to reopen the record"
         return {unique_id: (f"the record of its patient is {state}", remedy) for unique_id, state in reasons.items()}
 
