@@ -114,7 +114,10 @@ def _dependents() -> sa.Select[Any]:
     """Approved entries that are, through any number of steps, an addendum or a transformation of the given ones."""
     follows = sa.or_(association.c.type == AssociationType.XFRM.db, association.c.type == AssociationType.APND.db)
     of_target = sa.and_(
-        association.c.patient == object_locator.c.patient, association.c.target == object_locator.c.uuid, follows
+        association.c.patient == object_locator.c.patient,
+        association.c.target == object_locator.c.uuid,
+        follows,
+        association.c.status == _APPROVED,  # a relationship that was deprecated (ITI-57) holds nothing any more
     )
     first = (
         sa.select(association.c.source.label("uuid"))

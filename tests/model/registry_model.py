@@ -1,7 +1,7 @@
 """The registry as plain lists: what a submission may say, and what it changes (ITI TF-2: 3.42.4.1.3; ITI TF-3: 4.2.2).
 
 The objects and the stored queries are those of `tests.registry.search_model`. Here stands the other half: judging and applying.
-It shares no line with `registry/` and `metadata/rules/`; where the standard leaves a choice, the choice is named where it is made.
+It shares no line with `registry/` and `metadata/rules/`; where the standard leaves a choice, it is named where it is made.
 An entryUUID that the registry will assign begins with `?` until `tests.model.sight` has learnt it.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tests.registry.search_model import (
@@ -58,6 +58,18 @@ class Document(ModelEntry):
     size: str = ""
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """Error codes: `sure` are in the answer, all of them; `perhaps` may be: the message is wrong already, and where a value is
+    wrong by itself the registry need not say what else it is."""
+
+    sure: frozenset[str] | set[str] = frozenset()
+    perhaps: frozenset[str] | set[str] = frozenset()
+
+    def allows(self, codes: set[str]) -> bool:
+        return self.sure <= codes <= self.sure | self.perhaps
+
+
 @dataclass
 class Sent:
     """A submission: the SubmissionSet, the new objects, and all associations in the order of the message."""
@@ -103,6 +115,10 @@ class RegistryModel:
         yield from self.world.sets
         yield from self.world.folders
 
+    def versioned(self) -> Iterator[ModelEntry | ModelFolder]:
+        yield from self.world.entries
+        yield from self.world.folders
+
     def find(self, uuid: str) -> Held | None:
         return next((one for one in (*self.objects(), *self.world.associations) if one.uuid == uuid), None)
 
@@ -133,10 +149,10 @@ class RegistryModel:
 
     # ------------------------------------------------------------------------------------------------------ submissions
 
-    def judge_submission(self, sent: Sent) -> set[str]:
-        """What the message alone tells is judged first; only a message without fault is held against the registry (our choice:
-        the standard sets no order)."""
-        return set(self._message_faults(sent)) or set(self._registry_faults(sent))
+    def judge_submission(self, sent: Sent) -> Verdict:
+        """What the message shows, and what the registry's state shows."""
+        message, registry = set(self._message_faults(sent)), set(self._registry_faults(sent))
+        return Verdict(message, registry) if message else Verdict(registry)
 
     def _message_faults(self, sent: Sent) -> Iterator[str]:
         if any(one.patient != sent.set.patient for one in sent.objects()):
@@ -260,7 +276,8 @@ class RegistryModel:
             if isinstance(entry, ModelEntry) and entry.status == APPROVED:
                 entry.status = DEPRECATED
             for link in self.world.associations:
-                if link.target == uuid and link.type in (XFRM, APND) and link.source not in seen:
+                holds = link.target == uuid and link.type in (XFRM, APND) and link.status == APPROVED
+                if holds and link.source not in seen:
                     seen.add(link.source)
                     waiting.append(link.source)
 
@@ -284,7 +301,7 @@ class RegistryModel:
             found.add(UNRESOLVED)
         if any(a.uuid not in gone and gone & {a.source, a.target} for a in links):
             found.add("ReferencesExistException")
-        if any(one.uuid not in gone and one.lid in gone for one in (*self.world.entries, *self.world.folders)):
+        if any(one.uuid not in gone and one.lid in gone for one in self.versioned()):
             found.add("ReferencesExistException")
         sets = {one.uuid for one in self.world.sets}
         memberships = [a for a in links if a.type == HAS_MEMBER and a.source in sets]
@@ -334,7 +351,7 @@ class RegistryModel:
         return any(map(self.is_subsumed, patients)) or len(filled) > 1
 
     def apply_alias(self, patients: list[int]) -> None:
-        """These ids are one person's, told under the id of the record that holds something, or else of the oldest (our choice)."""
+        """These ids are one person's, told under the id of the record that holds something, or of the oldest (our choice)."""
         first = min(patients, key=lambda patient: (not self._is_filled(patient), patient in self.unknown, patient))
         joined = {self.cluster(patient) for patient in patients} - {self.cluster(first)}
         for patient in self.world.patients:

@@ -149,9 +149,9 @@ class Seen:
 def told_entry(model: RegistryModel, one: ModelEntry) -> Told:
     """As `_entry` would read it. The defaults of absent attributes: ITI TF-3: 4.2.3.2.30."""
     codes = {name: [getattr(one, name)] for name in ("classCode", "typeCode", "formatCode", "facility", "practice")}
-    plain = ("uuid", "lid", "version", "status", "type", "uniqueId", "authors", "references", "creation", "start", "stop", "title")
+    plain = ("uuid", "lid", "version", "status", "type", "uniqueId", "authors", "references", "creation", "start", "stop")
     return {
-        **{name: getattr(one, name) for name in plain},
+        **{name: getattr(one, name) for name in (*plain, "title")},
         **codes,
         "confidentiality": one.confidentiality,
         "events": one.events,

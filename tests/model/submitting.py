@@ -13,7 +13,6 @@ from random import Random
 
 from tests.model.registry_model import (
     APND,
-    HAS_MEMBER,
     RELATIONS,
     RPLC,
     SIGNS,
@@ -28,7 +27,18 @@ from tests.model.registry_model import (
     unassigned,
 )
 from tests.proof.messages import REPOSITORY, Association, Entry, Folder, Submission, slot
-from tests.registry.search_model import APPROVED, OFFLINE, ON_DEMAND, ONLINE, STABLE, ModelAssociation, ModelEntry, ModelFolder, ModelSet
+from tests.registry.search_model import (
+    APPROVED,
+    HAS_MEMBER,
+    OFFLINE,
+    ON_DEMAND,
+    ONLINE,
+    STABLE,
+    ModelAssociation,
+    ModelEntry,
+    ModelFolder,
+    ModelSet,
+)
 
 CODES = ["A^^1.2.250.9.1", "B^^1.2.250.9.1", "A^^2.16.840.1"]
 AUTHORS = ["^Martin^Jean^^^Dr", "^O'Neil^Ann_a", "50%[x]^MARTIN^Zoé"]
@@ -148,10 +158,10 @@ class Builder:
         entries = self.model.world.entries
         fit = [e for e in entries if anyone or (e.status == APPROVED and (of_anybody or self._mine(e)))]
         chance = self.random.random()
-        if fit and chance < 0.35:
+        if fit and chance < 0.5:
             return fit[-1]  # chains grow
-        if chance < 0.7:  # and lose their ground
-            fit = [e for e in fit if leaned_on(self.model, e.uuid)] or fit
+        if chance < 0.75:  # and lose their ground
+            fit = [e for e in fit if depth(self.model, e.uuid) > 1] or fit
         return self.random.choice(fit) if fit else None
 
     def known_folder(self) -> ModelFolder | None:
@@ -160,9 +170,10 @@ class Builder:
         return self.random.choice(fit) if fit else None
 
 
-def leaned_on(model: RegistryModel, uuid: str) -> bool:
-    """Whether a document is an addendum or a transformation of this one."""
-    return any(a.target == uuid and a.type in (APND, XFRM) for a in model.world.associations)
+def depth(model: RegistryModel, uuid: str, most: int = 2) -> int:
+    """How far the addenda and transformations of a document go on: 0 for none, at most `most`."""
+    sources = [a.source for a in model.world.associations if a.target == uuid and a.type in (APND, XFRM)]
+    return 1 + max(depth(model, one, most - 1) for one in sources) if sources and most else 0
 
 
 def draw_patient(model: RegistryModel, random: Random) -> int:
@@ -202,15 +213,23 @@ def draw_submission(model: RegistryModel, random: Random) -> Sent:
 
 
 def draw_relation(model: RegistryModel, random: Random) -> Sent | None:
-    """One new document that replaces, transforms, is added to or signs known ones; None while nothing is known."""
-    build = Builder(model, random, draw_patient(model, random))
-    targets = [t for t in (build.known_document() for _ in range(random.choice([1, 1, 1, 2]))) if t]
+    """One new document that replaces, transforms, is added to or signs known ones; None while nothing is known.
+
+    Addenda of addenda grow more often than chance would have it, and what others lean on is replaced more often.
+    """
+    patient = draw_patient(model, random)
+    if model.world.entries and random.random() < 0.6:
+        recent = model.cluster(model.world.entries[-1].patient)
+        patient = next((number for number in model.alive() if model.cluster(number) == recent), patient)
+    build = Builder(model, random, patient)
+    targets = [t for t in (build.known_document() for _ in range(random.choice([1, 1, 1, 1, 1, 2]))) if t]
     if not targets:
         return None
     document = build.document()
     for target in {t.uuid: t for t in targets}.values():
-        kinds = [RPLC, RPLC, XFRM_RPLC, APND] if leaned_on(model, target.uuid) else [RPLC, XFRM, APND, APND, APND, XFRM_RPLC, SIGNS]
-        kind = random.choice(kinds)
+        kinds = [[XFRM, APND, APND, APND, SIGNS, RPLC], [RPLC, APND, XFRM_RPLC], [RPLC, RPLC, RPLC, SIGNS]]
+        kinds_here = kinds[depth(model, target.uuid)]
+        kind = random.choice(kinds_here)
         if target.type == ON_DEMAND and not build.on_demand:
             kind = random.choice([SNAPSHOT, kind])
         build.link(kind, document.uuid, target.uuid)
@@ -233,15 +252,15 @@ def replace_content(model: RegistryModel, random: Random, sent: Sent) -> None:
 
 def spoil(model: RegistryModel, random: Random, sent: Sent) -> str:
     """One thing wrong with a submission; returns what, empty when the thing is not there to be spoilt."""
-    world = model.world
+    world, taken = model.world, [one.uniqueId for one in model.objects()]
     what = random.choice(["patient", "set id", "folder id", "double id", "hash", "size", "target", "inner replacement", "kind"])
     known = [e for e in world.entries if isinstance(e, Document) and e.type == STABLE]
     if what == "patient" and sent.entries and len(model.alive()) > 1:
         sent.entries[-1].patient = random.choice([n for n in model.alive() if n != sent.set.patient])
-    elif what == "set id" and list(model.objects()):
-        sent.set.uniqueId = random.choice(list(model.objects())).uniqueId
-    elif what == "folder id" and sent.folders and list(model.objects()):
-        sent.folders[0].uniqueId = random.choice(list(model.objects())).uniqueId
+    elif what == "set id" and taken:
+        sent.set.uniqueId = random.choice(taken)
+    elif what == "folder id" and sent.folders and taken:
+        sent.folders[0].uniqueId = random.choice(taken)
     elif what == "double id" and len(sent.entries) > 1:
         sent.entries[0].uniqueId = sent.entries[1].uniqueId
     elif what in ("hash", "size") and sent.entries and known and not sent.on_demand:
@@ -281,7 +300,8 @@ class Writer:
             self._cx(one.patient), symbol(one.uuid), one.uniqueId, title=one.title, class_code=one.classCode,
             type_code=one.typeCode, format_code=one.formatCode, facility=one.facility, practice=one.practice,
             confidentiality=one.confidentiality, events=one.events, authors=one.authors, creation=one.creation or None,
-            start=one.start or None, stop=one.stop or None, references=one.references, hash=one.hash or None, size=int(one.size) if one.size else None,
+            start=one.start or None, stop=one.stop or None, references=one.references, hash=one.hash or None,
+            size=int(one.size) if one.size else None,
             repository=REPOSITORY, extra=slot("documentAvailability", one.availability) if one.availability == OFFLINE else "",
         )  # fmt: skip
 

@@ -17,6 +17,7 @@ from tests.model.registry_model import (
     Document,
     Held,
     RegistryModel,
+    Verdict,
     unassigned,
 )
 from tests.registry.search_model import APPROVED, DEPRECATED, HAS_MEMBER, ModelAssociation, ModelEntry, ModelFolder, ModelSet
@@ -65,7 +66,7 @@ class UpdateModel:
         self.next = {old.uuid: v for v in update.versions if (old := self.before[v.object.uuid]) is not None}
 
     def newest(self, lid: str) -> Versioned | None:
-        same = [one for one in (*self.model.world.entries, *self.model.world.folders) if one.lid == lid]
+        same = [one for one in self.model.versioned() if one.lid == lid]
         return max(same, key=lambda one: one.version, default=None)
 
     def _is_newest(self, one: Versioned) -> bool:
@@ -92,9 +93,10 @@ class UpdateModel:
 
     # ---------------------------------------------------------------------------------------------------------- judging
 
-    def judge(self) -> set[str]:
-        """The message alone first; a wrong version is told only where all else is right (3.57.4.1.3)."""
-        return set(self._message_faults()) or set(self._faults()) or set(self._version_faults())
+    def judge(self) -> Verdict:
+        """What the message shows, then what the state shows; a wrong version only where all else is right (3.57.4.1.3)."""
+        message, state = set(self._message_faults()), set(self._faults())
+        return Verdict(message, state) if message else Verdict(state or set(self._version_faults()))
 
     def _message_faults(self) -> Iterator[str]:
         if any(v.object.patient != self.update.set.patient for v in self.update.versions):
@@ -225,7 +227,8 @@ class UpdateModel:
         assert old is not None
         new.version, new.status, old.status = old.version + 1, status, DEPRECATED
         label = "" if isinstance(new, ModelFolder) else "Original"
-        self.model.world.associations.append(ModelAssociation(unassigned(), HAS_MEMBER, self.update.set.uuid, new.uuid, label=label))
+        trigger = ModelAssociation(unassigned(), HAS_MEMBER, self.update.set.uuid, new.uuid, label=label)
+        self.model.world.associations.append(trigger)
         if isinstance(new, ModelFolder):
             self.model.world.folders.append(new)
             self.model.touched.add(new.uuid)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from tests.model.registry_model import APND, RPLC, SIGNS, XFRM, Document, RegistryModel, new_uuid
+from tests.model.registry_model import APND, RPLC, SIGNS, XFRM, Document, Held, RegistryModel, new_uuid
 from tests.model.submitting import CODES, TITLES, Writer, draw_patient, draw_set, new_oid, some
 from tests.model.update_model import NewVersion, StatusChange, Update, UpdateModel
 from tests.proof.messages import Submission
@@ -44,7 +44,7 @@ def draw_versions(model: RegistryModel, random: Random) -> Update | None:
 
 def _chosen(model: RegistryModel, random: Random) -> list[Document | ModelFolder]:
     world = model.world
-    newest = [one for one in (*world.entries, *world.folders) if world.latest(one)]
+    newest = [one for one in model.versioned() if world.latest(one)]
     objects = [one for one in newest if isinstance(one, Document | ModelFolder)]
     if not objects:
         return []
@@ -84,12 +84,13 @@ def draw_status(model: RegistryModel, random: Random) -> Update:
     world = model.world
     set_ids = {one.uuid for one in world.sets}
     links = [a for a in world.associations if a.source not in set_ids]
-    pools = [pool for pool in (world.entries, world.entries, world.folders, links, links) if pool]
-    everything = [*model.objects(), *world.associations]
+    kinds: list[list[Held]] = [[*world.entries], [*world.entries], [*world.folders], [*links], [*links]]
+    pools = [pool for pool in kinds if pool]
+    everything: list[Held] = [*model.objects(), *world.associations]
     one = random.choice(random.choice(pools) if pools and random.random() < 0.9 else everything)
-    superseded = isinstance(one, ModelEntry | ModelFolder) and not world.latest(one)
-    if superseded and random.random() < 0.7:
-        one = max((o for o in (*world.entries, *world.folders) if o.lid == one.lid), key=lambda o: o.version)
+    if isinstance(one, ModelEntry | ModelFolder) and random.random() < 0.7:
+        lid = one.lid
+        one = max((o for o in model.versioned() if o.lid == lid), key=lambda o: o.version)
     original, new = (one.status, DEPRECATED if one.status == APPROVED else APPROVED)
     if random.random() < 0.08:
         original, new = random.choice([(new, original), (new, new)])
@@ -111,11 +112,11 @@ def draw_links(model: RegistryModel, random: Random) -> Update | None:
     if random.random() < 0.1:
         mine, holders = [e for e in entries if e is not target], folders
     kind = random.choice([HAS_MEMBER, HAS_MEMBER, XFRM, APND, SIGNS, RPLC if random.random() < 0.2 else SIGNS])
-    sources = holders if kind == HAS_MEMBER else mine
+    sources = [one.uuid for one in (holders if kind == HAS_MEMBER else mine)]
     if not sources:
         return None
     update = Update(draw_set(random, random.choice(model.alive())))
-    update.links.append(ModelAssociation(new_uuid(), kind, random.choice(sources).uuid, target.uuid))
+    update.links.append(ModelAssociation(new_uuid(), kind, random.choice(sources), target.uuid))
     return update
 
 
