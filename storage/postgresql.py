@@ -12,6 +12,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from typing import Any, TypeVar
 
 import psycopg
@@ -27,6 +28,8 @@ from storage.statement import compiled
 
 T = TypeVar("T")
 
+#: Up to so many rows are one statement: each count is a text of its own that stays prepared.
+_IN_ONE = 8
 _RETRY = (pg.SerializationFailure, pg.DeadlockDetected)
 
 
@@ -105,6 +108,8 @@ class PostgresConnection:
         try:
             if len(rows) == 1:
                 self._cursor.execute(plan.sql, rows[0])
+            elif 1 < len(rows) <= _IN_ONE and (sql := plan.several(len(rows))):
+                self._cursor.execute(sql, tuple(chain.from_iterable(rows)))
             elif rows:
                 self._cursor.executemany(plan.sql, rows)
         except psycopg.Error as error:

@@ -7,6 +7,7 @@ what both drivers speak natively (int, str, bytes, None). A list parameter is on
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 from typing import Any
@@ -93,10 +94,14 @@ def insert_or_ignore(table: sa.Table, *columns: str) -> sa.Executable:
     return postgresql.insert(table).values({n: sa.bindparam(n) for n in names}).on_conflict_do_nothing()
 
 
+#: A plain INSERT of one row: its end.
+_ONE_ROW = re.compile(r"^INSERT INTO .* VALUES (\([^()]*\))$", re.DOTALL)
+
+
 class Compiled:
     """One statement for one dialect: `sql`, `returns_rows`, and `bind` from named parameters to the driver's tuple."""
 
-    __slots__ = ("_constants", "_lists", "_pick", "_single", "returns_rows", "sql")
+    __slots__ = ("_constants", "_lists", "_pick", "_several", "_single", "returns_rows", "sql")
 
     def __init__(self, statement: sa.Executable, dialect: str) -> None:
         compiled = statement.compile(dialect=DIALECTS[dialect])  # type: ignore[attr-defined]
@@ -110,6 +115,7 @@ class Compiled:
                             if isinstance(compiled.binds[n].type, _ListType))
         self._single = names[0] if len(names) == 1 else None
         self._pick: Callable[[Parameters], tuple[Any, ...]] = itemgetter(*names) if len(names) > 1 else lambda _: ()
+        self._several: dict[int, str] = {}
 
     def bind(self, parameters: Parameters) -> tuple[Any, ...]:
         """The driver's parameters in order. KeyError names a missing one."""
@@ -120,6 +126,14 @@ class Compiled:
         if self._single is not None:
             return (parameters[self._single],)
         return self._pick(parameters)
+
+    def several(self, count: int) -> str:
+        """The same INSERT with `count` rows in it; "" for any other statement. One text for each count: ask for small ones."""
+        found = self._several.get(count)
+        if found is None:
+            row = _ONE_ROW.match(self.sql)
+            found = self._several[count] = self.sql + f", {row[1]}" * (count - 1) if row else ""
+        return found
 
 
 def _is_text(statement: sa.Executable) -> bool:
