@@ -50,7 +50,7 @@ class Plan:
     clients: tuple[int, ...] = (1, 8)
     large: tuple[int, ...] = (10 * MB, 1024 * MB)
     workers: int = 2
-    submissions: int = 3000
+    submissions: int = 2000
     say: Callable[[str], None] = field(default=lambda text: None)
 
 
@@ -343,12 +343,12 @@ def _durable(databases: Databases, work: list[list[floors.Statement]], clients: 
     upgrade(url)
     patients, rest = _split(work)
     floors.sql_writes(url, [patients], 1)
-    return floors.sql_writes(url, rest if grouped else rest[: _enough(rest, clients)], clients, grouped)
+    return floors.sql_writes(url, rest[: _enough(rest, clients * (3 if grouped else 1))], clients, grouped)
 
 
 def _enough(work: list[list[floors.Statement]], clients: int) -> int:
     """How many submissions tell a rate: fewer where one client waits for every flush."""
-    return min(len(work), 200 * clients)
+    return min(len(work), 60 * clients)
 
 
 def _split(work: list[list[floors.Statement]]) -> tuple[list[floors.Statement], list[list[floors.Statement]]]:

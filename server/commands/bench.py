@@ -63,7 +63,7 @@ def command(
         rounds=rounds,
         clients=_numbers(clients),
         large=tuple(size * MB for size in _numbers(large)),
-        submissions=600 if quick else 3000,
+        submissions=600 if quick else 2000,
         say=lambda text: click.echo(f"... {text}", err=True),
     )
     stores = ([] if no_sqlite else [Databases("sqlite://", place)]) + [Databases(url, place) for url in databases]
