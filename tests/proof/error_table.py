@@ -72,8 +72,6 @@ NEVER: dict[tuple[str, str], str] = {
     ("XDSReplaceFailed", R): "withdrawn by the standard",
     ("XDSResultNotSinglePatient", RS): "documents of several patients may be retrieved at once: each was named by the caller",
     ("XDSUnknownPatientId", SQ): "the affinity domain's choice; an unknown patient is answered with an empty list",
-    ("XDSRegistryError", P): _LAST,
-    ("XDSRegistryError", R): _LAST,
     ("XDSRepositoryError", P): _LAST,
     ("XDSRegistryBusy", P): "relayed from a registry that is elsewhere; in one process the repository's own code says it",
     ("XDSRegistryOutOfResources", P): "the disk would have to fill during the run; the durability tests do that",

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import socket
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.nist.target import run_command
 from tests.nist.wire import Answer, Client
 from tests.proof.conftest import Proof, open_proof, unknown_patient
 from tests.proof.error_table import NEVER, RS, SQ, TABLE, P, R, read_table
@@ -206,6 +208,14 @@ def _query_without_parameters(proof: Proof) -> Answer:
 def _two_patients_where_one_may_stand(proof: Proof) -> Answer:
     slots = {"$XDSDocumentEntryPatientId": quoted("1", "2"), "$XDSDocumentEntryStatus": quoted(APPROVED)}
     return proof.client.query(query("FindDocuments", slots))
+
+
+@both("XDSRegistryError")
+def of_a_closed_record(proof: Proof) -> Submission:
+    patient = proof.patient()
+    close = [sys.executable, "-m", "server", "patient", "close", patient, "--data", str(proof.server.data)]
+    run_command([*close, "--database", proof.server.database] if proof.server.database else close)
+    return Submission(patient, [Entry(patient)])
 
 
 @makes("XDSRegistryError", SQ)
