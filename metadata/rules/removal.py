@@ -14,6 +14,8 @@ from typing import Protocol
 from metadata.rules.rule import Existing, Fault, Finding
 from metadata.vocabulary import AssociationType, ErrorCode, ObjectKind, Transaction
 
+#: The default of the schema: toolkits that know the schema send it for an attribute that nobody has set.
+DELETE_ALL = "urn:oasis:names:tc:ebxml-regrep:DeletionScopeType:DeleteAll"
 _HAS_MEMBER = AssociationType.HAS_MEMBER.urn
 
 
@@ -106,8 +108,8 @@ def no_query(removal: Removal, facts: RemovalFacts, policy: RemovalPolicy) -> It
 
 @_rule("RM-002", _REQUEST, _E.XDSRegistryError, "Leave the attribute out: objects are removed whole.")
 def no_deletion_scope(removal: Removal, facts: RemovalFacts, policy: RemovalPolicy) -> Iterator[Fault]:
-    """A removal has no deletionScope."""
-    if removal.deletionScope:
+    """A removal has no deletionScope but the one that its absence means."""
+    if removal.deletionScope not in ("", DELETE_ALL):
         yield Fault("the request has a deletionScope", "deletionScope", removal.deletionScope)
 
 

@@ -22,6 +22,9 @@ from tests.proof.messages import (
 )
 
 
+SCOPE = "urn:oasis:names:tc:ebxml-regrep:DeletionScopeType:DeleteRepositoryItemOnly"
+
+
 def removal(*ids: str, inside: str = "", attributes: str = "") -> bytes:
     references = "".join(f'<rim:ObjectRef id="{id}"/>' for id in ids)
     return (
@@ -98,10 +101,7 @@ def test_each_refusal_and_that_nothing_went(proof: Proof) -> None:
         "referred to": (remove(proof, *ids), {"ReferencesExistException"}),
         "set alone": (remove(proof, first.id), {"ReferencesExistException"}),
         "by query": (remove(proof, later[-1], inside=f'<rim:AdhocQuery id="{new_uuid()}"/>'), {"XDSRegistryError"}),
-        "with a scope": (
-            remove(proof, later[-1], attributes=' deletionScope="urn:oasis:names:tc:ebxml-regrep:DeletionScopeType:DeleteAll"'),
-            {"XDSRegistryError"},
-        ),
+        "with a scope": (remove(proof, later[-1], attributes=f' deletionScope="{SCOPE}"'), {"XDSRegistryError"}),
     }
     for name, (answer, codes) in asked.items():
         assert (answer.status, set(answer.codes)) == ("Failure", codes), (name, answer.errors)

@@ -83,6 +83,28 @@ def test_zeep_is_told_what_is_wrong(client: zeep.Client) -> None:
     assert "not a patient id" in error.codeContext
 
 
+def references(client: zeep.Client, query_id: str, parameter: str, value: str) -> list[dict[str, str]]:
+    """The ObjectRefs of a query with one parameter, as ITI-62 takes them."""
+    query = client.service["DocumentRegistry_RegistryStoredQuery"]
+    option = {"returnComposedObjects": True, "returnType": "ObjectRef"}
+    found = query(ResponseOption=option, AdhocQuery={"id": f"urn:uuid:{query_id}", "Slot": [slot(parameter, f"('{value}')")]})
+    return [{"id": one["ObjectRef"]["id"]} for one in found.RegistryObjectList["_value_1"]]
+
+
+def test_zeep_removes_what_it_has_registered(client: zeep.Client) -> None:
+    """ITI-62: the entry, its membership and its SubmissionSet; asked for again they are unknown."""
+    entries = references(client, "5c4f972b-d56b-40ac-a5fc-c8ca9b40b9d4", "$XDSDocumentEntryUniqueId", register(client))
+    holders = references(client, "51224314-5390-4169-9b91-b1980040715a", "$uuid", entries[0]["id"])
+    named = {"ObjectRef": [*entries, *holders]}
+    assert len(named["ObjectRef"]) == 3
+    remove = client.service["DocumentRegistry_DeleteDocumentSet"]
+    removed = remove(ObjectRefList=named)
+    assert removed.status == SUCCESS, removed
+    refused = remove(ObjectRefList=named)
+    codes = {error.errorCode for error in refused.RegistryErrorList.RegistryError}
+    assert refused.status.endswith(":Failure") and codes == {"UnresolvedReferenceException"}
+
+
 def test_zeep_reads_the_repository_too(server: ServerProcess) -> None:
     with zeep.Client(f"{server.repository}?wsdl") as client:
         (service,) = client.wsdl.services.values()
@@ -94,6 +116,10 @@ def test_zeep_reads_the_repository_too(server: ServerProcess) -> None:
             DocumentRequest=[{"RepositoryUniqueId": "1.2.3", "DocumentUniqueId": "1.2.3.4"}]
         )
         assert refused.RegistryResponse.RegistryErrorList.RegistryError[0].errorCode == "XDSUnknownRepositoryId"
+        refused = client.service["DocumentRepository_RemoveDocuments"](
+            DocumentRequest=[{"RepositoryUniqueId": "1.2.3", "DocumentUniqueId": "1.2.3.4"}]
+        )
+        assert refused.RegistryErrorList.RegistryError[0].errorCode == "XDSUnknownRepositoryId"
 
 
 class ToRecorder(suds.transport.Transport):  # type: ignore[misc]

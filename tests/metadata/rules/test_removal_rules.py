@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from metadata.rules.removal import RULES, Removal, RemovalPolicy, check
+from metadata.rules.removal import DELETE_ALL, RULES, Removal, RemovalPolicy, check
 from metadata.rules.rule import Existing
 from metadata.vocabulary import AssociationType, AvailabilityStatus, ObjectKind
 
 HAS_MEMBER, APND = AssociationType.HAS_MEMBER.urn, AssociationType.APND.urn
+OTHER_SCOPE = DELETE_ALL.replace("DeleteAll", "DeleteRepositoryItemOnly")
 APPROVED = AvailabilityStatus.APPROVED.urn
 KINDS = {"S": ObjectKind.SUBMISSION_SET, "D": ObjectKind.DOCUMENT_ENTRY, "F": ObjectKind.FOLDER}
 
@@ -67,7 +68,7 @@ def world() -> Registered:
 
 CASES: dict[str, tuple[Removal, RemovalPolicy, str]] = {
     "RM-001": (Removal(("d2d1",), adhocQuery=True), RemovalPolicy.DELETE, ""),
-    "RM-002": (Removal(("d2d1",), deletionScope="DeleteAll"), RemovalPolicy.DELETE, ""),
+    "RM-002": (Removal(("d2d1",), deletionScope=OTHER_SCOPE), RemovalPolicy.DELETE, ""),
     "RM-003": (Removal(()), RemovalPolicy.DELETE, ""),
     "RM-004": (Removal(("d2d1",)), RemovalPolicy.REFUSE, ""),
     "RM-005": (Removal(("D9",)), RemovalPolicy.HIDE, "D9"),
@@ -93,6 +94,10 @@ def test_a_case_trips_its_rule_and_no_other(id: str) -> None:
     assert [(f.rule, f.object) for f in findings] == [(id, about)]
     (finding,) = findings
     assert about in finding.text() and f"[{id}, ITI RMD" in finding.text()
+
+
+def test_the_scope_that_the_schema_gives_by_default_says_nothing() -> None:
+    assert check(Removal(("d2d1",), deletionScope=DELETE_ALL), world(), RemovalPolicy.DELETE) == []
 
 
 @pytest.mark.parametrize(
