@@ -237,10 +237,13 @@ QUERIES = {
     "GetFoldersForDocument": "10cae35a-c7f9-4cf5-b61e-fc3278ffb578",
     "GetRelatedDocuments": "d90e5407-b356-4d91-a89f-873917b4b0e6",
     "FindDocumentsByReferenceId": "12941a89-e02e-4be5-967c-ce4bfc8fe492",
+}
+#: Those of ITI-51, and an extension that is not IHE's.
+FURTHER_QUERIES = {
     "FindDocumentsForMultiplePatients": "3d1bdb10-39a2-11de-89c2-2f44d94eaa9f",
     "FindFoldersForMultiplePatients": "50d3f5ac-39a2-11de-a1ca-b366239e58df",
     "FindDocumentsByReferenceIdForMultiplePatients": "1191642d-86c4-42d8-b784-f95445f9f0d5",
-    "FindDocumentsByTitle": "ab474085-82b5-402d-8115-3f37cb1e2405",  # an extension, not IHE's
+    "FindDocumentsByTitle": "ab474085-82b5-402d-8115-3f37cb1e2405",
 }
 
 
@@ -260,7 +263,7 @@ def query(name: str, slots: Slots, return_type: str = "LeafClass") -> bytes:
     """A stored query. A slot's value is one Value or several; pairs instead of a mapping may repeat a slot (AND)."""
     pairs = slots.items() if isinstance(slots, Mapping) else slots
     inner = "".join(slot(key, *([value] if isinstance(value, str) else value)) for key, value in pairs)
-    identity = f"urn:uuid:{QUERIES.get(name, name)}"
+    identity = f"urn:uuid:{QUERIES.get(name) or FURTHER_QUERIES.get(name, name)}"
     return (
         f'<query:AdhocQueryRequest xmlns:query="urn:oasis:names:tc:ebxml-regrep:xsd:query:3.0" xmlns:rim="{RIM}">'
         f'<query:ResponseOption returnComposedObjects="true" returnType="{return_type}"/>'

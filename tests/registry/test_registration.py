@@ -293,12 +293,16 @@ def test_of_a_malformed_patient_id_it_is_not_said_that_it_is_unknown(registry: R
     assert set(refusal(registry, submission(submission_set("4711"), entry("4711"), original()))) == {"XDSRegistryMetadataError"}
 
 
-@pytest.mark.parametrize("wrong", ["", " ", "urn:uuid:", "urn:uuid:x", "'", "%", "^^^&amp;&amp;", "x" * 300, "\u00e9\U0001f600", "2.25.-1"])
+WRONG = ("", " ", "urn:uuid:", "urn:uuid:x", "'", "%", "^^^&amp;&amp;", "x" * 300, "\u00e9\U0001f600", "2.25.-1")
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 def test_a_wrong_value_never_stops_the_look_into_the_store(registry: RegisterDocumentSet, patient: str, wrong: str) -> None:
+    related = (link(RPLC, "Document01", wrong), link(wrong, wrong, wrong))
     for sent in (
         submission(submission_set(wrong), entry(wrong), original()),
         submission(submission_set(patient, unique_id=wrong), entry(patient, unique_id=wrong, hash=wrong, size=wrong), original()),
-        submission(submission_set(patient), entry(patient), original(), link(RPLC, "Document01", wrong), link(wrong, wrong, wrong)),
+        submission(submission_set(patient), entry(patient), original(), *related),
         submission(entry(patient), folder(wrong), link(HAS_MEMBER, "Folder01", wrong)),
     ):
         assert refusal(registry, sent) or not wrong.strip(), wrong
