@@ -21,7 +21,6 @@ from tests.proof.messages import (
     single,
 )
 
-
 SCOPE = "urn:oasis:names:tc:ebxml-regrep:DeletionScopeType:DeleteRepositoryItemOnly"
 
 
