@@ -207,14 +207,14 @@ class RegistryMachine(RuleBasedStateMachine):
         assert answer.status == ("Failure" if verdict.sure else "Success"), answer.status
 
     def _look_at(self, patients: list[int], earliest: str) -> None:
-        """Everything the registry tells of these persons, under the id that stands for each, and two questions more."""
+        """Everything the registry tells of these persons, under the id that stands for each, and a question more."""
         for cx in sorted({self.model.surviving(patient) for patient in patients}):
             question = everything(cx)
             answer = self.server.soap("ITI-18", question.message())
             seen = sight.Seen(answer)
             sight.learn(self.model, seen, earliest, now())
             self._compare(question, answer, seen)
-        for _ in range(2 if patients else 0):
+        if patients:
             self._ask(draw_question(self.model, self.random))
 
     def _ask(self, question: Question) -> None:

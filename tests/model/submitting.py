@@ -179,8 +179,11 @@ def depth(model: RegistryModel, uuid: str, most: int = 2) -> int:
 def draw_patient(model: RegistryModel, random: Random) -> int:
     """Mostly an id under which submissions are accepted; the more were merged away, the more often one of those."""
     people = range(len(model.world.patients))
-    others = [number for number in people if not model.world.patients[number].alive]
-    return random.choice(others if others and random.random() < min(0.25, 0.06 * len(others)) else model.alive())
+    gone = [number for number in people if model.is_subsumed(number)]
+    chance = random.random()
+    if gone and chance < min(0.3, 0.12 * len(gone)):
+        return random.choice(gone)
+    return random.choice(sorted(model.unknown) if model.unknown and chance > 0.97 else model.alive())
 
 
 def draw_filed(model: RegistryModel, random: Random) -> Sent:
@@ -218,7 +221,7 @@ def draw_relation(model: RegistryModel, random: Random) -> Sent | None:
     Addenda of addenda grow more often than chance would have it, and what others lean on is replaced more often.
     """
     patient = draw_patient(model, random)
-    if model.world.entries and random.random() < 0.6:
+    if model.world.entries and random.random() < 0.6 and model.world.patients[patient].alive:
         recent = model.cluster(model.world.entries[-1].patient)
         patient = next((number for number in model.alive() if model.cluster(number) == recent), patient)
     build = Builder(model, random, patient)

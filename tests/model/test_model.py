@@ -59,7 +59,7 @@ def finds_something(server: Server, examples: int, number: int | None = None) ->
 def test_the_server_answers_like_the_model(kind: str, tmp_path: Path, long: bool) -> None:
     with new_server(kind, tmp_path) as server:
         phases = [Phase.reuse, Phase.generate, *([Phase.shrink] if long else [])]  # shrinking takes minutes
-        asked = calm(600 if long else 12, 60 if long else 25, print_blob=True, phases=phases)
+        asked = calm(600 if long else 8, 60 if long else 25, print_blob=True, phases=phases)
         run_state_machine_as_test(machine_of(server), settings=asked)
 
 
