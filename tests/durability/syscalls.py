@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 TRACED = "mkdir,openat,write,pwrite64,writev,fsync,fdatasync,ftruncate,rename,renameat,renameat2,sendto,sendmsg,recvfrom"
-_WHOLE = re.compile(r"(\d+) (\w+)\((.*)\)\s+= (-?\w+)")
-_BEGUN = re.compile(r"(\d+) (\w+)\((.*) <unfinished \.\.\.>$")
-_ENDED = re.compile(r"(\d+) <\.\.\. (\w+) resumed>(.*)\)\s+= (-?\w+)")
+_WHOLE = re.compile(r"(\d+) +(\w+)\((.*)\)\s+= (-?\w+)")
+_BEGUN = re.compile(r"(\d+) +(\w+)\((.*) <unfinished \.\.\.>$")
+_ENDED = re.compile(r"(\d+) +<\.\.\. (\w+) resumed>(.*)\)\s+= (-?\w+)")
 
 
 @dataclass(slots=True)
