@@ -45,12 +45,14 @@ class Authorities:
     """The assigning authorities of the affinity domain (ITI TF-2: 3.8.4.1.4).
 
     `accepted` are OIDs; none: every authority is the domain's. `by_namespace` completes an identifier that names its authority
-    by namespace only. `check_ins` refuses an identifier of an INS authority whose form or key is wrong.
+    by namespace only. `check_ins` refuses an identifier of an INS authority whose form or key is wrong. `merges` false: in this
+    domain no patient is merged into another.
     """
 
     accepted: frozenset[str] = frozenset()
     by_namespace: Mapping[str, str] | None = None
     check_ins: bool = True
+    merges: bool = True
 
     def cx(self, id: str, namespace: str, oid: str, kind: str = "ISO") -> str | None:
         """The identifier as the registry keeps it; None for one of another authority, which the registry ignores.
@@ -203,7 +205,10 @@ class IdentityFeed:
         return self._write(lambda connection: make_known(connection, cxs, also_filled=True))
 
     def merge(self, subsumed: str, surviving: str, *, section: str = MERGE) -> None:
-        """`merge` in one transaction. Raises Refused."""
+        """`merge` in one transaction. Raises Refused, also where the domain takes no merges."""
+        if not self.authorities.merges:
+            remedy = "Correct the identifiers at their source, or set domain.merge = accept."
+            raise Refused([finding("PIF-010", section, "merges are not taken in this affinity domain", remedy, subsumed)])
         anything = replace(self.authorities, check_ins=False)  # a wrong INS may be merged away
         _refuse(list(problems_of_form([subsumed, surviving], anything, section)))
 

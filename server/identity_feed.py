@@ -30,7 +30,8 @@ def authorities(settings: Settings) -> Authorities:
         accepted.add(oid)
         if namespace:
             by_namespace[namespace] = oid
-    return Authorities(frozenset(accepted), by_namespace, settings.domain.ins == "check")
+    domain = settings.domain
+    return Authorities(frozenset(accepted), by_namespace, check_ins=domain.ins == "check", merges=domain.merge == "accept")
 
 
 def identity_feed(database: Database, settings: Settings, metrics: Metrics, listener: socket.socket) -> MllpListener:

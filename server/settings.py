@@ -135,6 +135,10 @@ class Domain:
         "accept: whatever it is",
         choices=("check", "accept"),
     )
+    merge: str = setting(
+        "accept", "merges of patients (A40, ITI-44, `carnet patient merge`): accept; refuse: every one is answered with an error",
+        choices=("accept", "refuse"),
+    )  # fmt: skip
     retention_years: float = setting(
         10.0, "how long a closed record is kept: until then it can be reopened, and is destroyed on the patient's request only",
         unit="years", low=0, high=200,

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import new_postgres_database
 from tests.nist.wire import Client, post, soap_request
 from tests.proof.messages import Entry, Submission, query, quoted, single
-from tests.server_process import ServerProcess
+from tests.server_process import ROOT, ServerProcess
 
 V3 = "urn:hl7-org:v3"
 OID = "1.2.250.1.999.44"
@@ -83,12 +87,14 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             yield from _served(tmp_path_factory, url, "--workers", "2")
 
 
-def _served(folder: pytest.TempPathFactory, database: str, *arguments: str) -> Iterator[World]:
+def _served(
+    folder: pytest.TempPathFactory, database: str, *arguments: str, environ: dict[str, str] | None = None
+) -> Iterator[World]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     data = folder.mktemp("identity") / "data"
-    with ServerProcess(data, "--mllp-port", str(port), *arguments, database=database) as server:
+    with ServerProcess(data, "--mllp-port", str(port), *arguments, database=database, environ=environ) as server:
         yield World(server, Client(server.registry, server.repository), port)
 
 
@@ -103,6 +109,26 @@ def test_a_life_of_identifiers_by_hl7_v3(world: World) -> None:
     assert (len(world.found(new)), world.found(old)) == (1, [])
     assert world.register(old) == ("Failure", ["XDSUnknownPatientId"])
     assert world.v3("PRPA_IN201301UV02", old) == "CE", "a subsumed one does not come back"
+
+
+@pytest.fixture
+def unmerging(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A domain whose file refuses merges."""
+    (tmp_path / "apart.toml").write_text('name = "apart"\n[settings]\nmerge = "refuse"\n')
+    environ = {"CARNET_DOMAIN_FOLDER": str(tmp_path), "CARNET_DOMAIN_PROFILE": "apart"}
+    yield from _served(tmp_path_factory, "", environ=environ)
+
+
+def test_a_domain_may_refuse_merges(unmerging: World) -> None:
+    old, new = unmerging.announce(), unmerging.announce()
+    assert unmerging.register(old) == ("Success", [])
+    assert unmerging.adt("A40", new, old) == "AE"
+    assert unmerging.v3("PRPA_IN201304UV02", new, old) == "CE"
+    command = [sys.executable, "-m", "server", "patient", "merge", old, new, "--data", str(unmerging.server.data)]
+    environ = {**os.environ, "CARNET_DOMAIN_MERGE": "refuse"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environ, timeout=60)
+    assert done.returncode == 1 and "domain.merge = accept" in done.stderr, done.stderr
+    assert (len(unmerging.found(old)), unmerging.found(new)) == (1, [])
 
 
 def together(*acts: Callable[[], object]) -> list[object]:
