@@ -109,6 +109,10 @@ class Role:
         60.0, "longest silence of that registry; then a submission is answered XDSRegistryNotAvailable", unit="seconds",
         low=0.1, high=3600,
     )  # fmt: skip
+    ask_closed: bool = setting(
+        True, "ask that registry before documents are given out or removed (ITI-43, ITI-86) whether the patient's record is "
+        "closed; no answer hides nothing; needless where the registry is not a Carnet",
+    )  # fmt: skip
     repository_unique_id: str = setting("", "repositoryUniqueId (an OID); empty: made once and kept in the store")
     home_community_id: str = setting("", "homeCommunityId put on answers (urn:oid:...); empty: none")
 

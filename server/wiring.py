@@ -223,8 +223,14 @@ def _on_demand(kit: Kit, codes: CodeBook, provide: ProvideAndRegister) -> OnDema
 
 
 def _not_open(kit: Kit) -> NotOpen:
-    """Which records are closed, where the registry is here."""
-    return all_open if kit.client is not None else Records(kit.database).not_open
+    """Which records are closed: by the registry here, or asked of the one elsewhere."""
+    if kit.client is None:
+        return Records(kit.database).not_open
+    if not kit.settings.role.ask_closed:
+        return all_open
+    from server.closed_elsewhere import ClosedElsewhere
+
+    return ClosedElsewhere(kit.client)
 
 
 def _registering(kit: Kit, codes: CodeBook) -> RegisterDocumentSet:

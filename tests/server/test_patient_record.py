@@ -39,6 +39,33 @@ def test_a_record_is_opened_closed_and_reopened_beside_the_server(tmp_path: Path
     assert [(one["event"], one.get("reason")) for one in told] == [("opened", None), ("closed", "asked for"), ("reopened", None)]
 
 
+def test_a_repository_apart_asks_whether_the_record_is_closed(tmp_path: Path) -> None:
+    here = tmp_path / "registry"
+    with ServerProcess(here, "--role", "registry") as registry:
+        assert patient(here, "open", PATIENT).exit_code == 0
+        line = ("--role", "repository", "--registry", registry.registry)
+        with ServerProcess(tmp_path / "asks", *line) as asks:
+            sent = package(b"first")
+            assert sent.send(asks).accepted
+            with Client(asks.repository, registry.registry) as client:
+                found = client.query(GET_DOCUMENTS, [("$XDSDocumentEntryUniqueId", [f"('{sent.unique_ids[0]}')"])])
+                wanted = Wanted(found.objects.documentEntries[0].repositoryUniqueId or "", sent.unique_ids[0])
+                assert patient(here, "close", PATIENT).exit_code == 0
+                with client.retrieve([wanted]) as got:
+                    assert [*got.documents] == []
+                    assert "is closed" in got.errors[0].code_context
+                assert patient(here, "reopen", PATIENT).exit_code == 0
+                with client.retrieve([wanted]) as got:
+                    assert [one.bytes() for one in got.documents] == [b"first"]
+                assert patient(here, "close", PATIENT).exit_code == 0
+        with (
+            ServerProcess(tmp_path / "asks", *line, "--set", "role.ask_closed=false") as trusts,
+            Client(trusts.repository) as client,
+            client.retrieve([wanted]) as got,
+        ):
+            assert [one.bytes() for one in got.documents] == [b"first"], "the operator chose not to ask"
+
+
 def test_a_record_moves_to_another_server(tmp_path: Path) -> None:
     here, there, archive = tmp_path / "here", tmp_path / "there", str(tmp_path / "record.zip")
     with ServerProcess(here) as server:

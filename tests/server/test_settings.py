@@ -113,11 +113,12 @@ OTHER: dict[str, Any] = {
     "domain.wire_rows": "WIRE-058=accept",
     "store.database": "sqlite:////other/store.sqlite",
 }
-#: Read where the thing itself is made; each has a test of its own: in test_serve.py, test_mllp.py, test_two_servers.py or here.
+#: Read where the thing itself is made; each has a test of its own: in test_serve.py, test_mllp.py, test_two_servers.py,
+#: test_patient_record.py or here.
 ELSEWHERE = {
     "domain.folder",
     "server.host", "server.port", "server.metrics", "server.workers", "store.data", "store.collect_hours", "role.role",
-    "role.registry_url", "role.registry_seconds", "domain.multi_patient", "domain.iti61_response",
+    "role.registry_url", "role.registry_seconds", "role.ask_closed", "domain.multi_patient", "domain.iti61_response",
     "domain.on_demand", "domain.retention_years",
     "mllp.port", "mllp.certificate", "mllp.key", "mllp.authorities",
 }  # fmt: skip
