@@ -139,9 +139,12 @@ def greeting(settings: Settings, port: int) -> str:
     role = settings.role.role
     lines = [f"Carnet {version()} is ready."]
     if role != "registry":
-        lines.append(f"  repository  {base}/xds/repository   ITI-41, ITI-43   (WSDL: ?wsdl)")
+        lines.append(f"  repository  {base}/xds/repository   ITI-41, ITI-43, ITI-86   (WSDL: ?wsdl)")
     if role != "repository":
-        lines.append(f"  registry    {base}/xds/registry   ITI-42, ITI-18   (WSDL: ?wsdl)")
+        lines.append(f"  registry    {base}/xds/registry   ITI-18, ITI-42, ITI-57, ITI-61, ITI-62, ITI-92   (WSDL: ?wsdl)")
+        lines.append(f"              {base}/xds/iti44   ITI-44")
+        if settings.domain.multi_patient:
+            lines.append(f"              {base}/xds/iti51   ITI-51")
     else:
         lines.append(f"  registry    elsewhere: {settings.role.registry_url}")
     if settings.mllp.port:
