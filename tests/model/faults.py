@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from metadata.rules.removal import check
-from metadata.rules.rule import Existing, Linked
+from metadata.rules.rule import Existing, Facts, Linked
 from metadata.update import MetadataUpdate, Outlook
 from metadata.vocabulary import AssociationType
 from registry import iti57, iti62, plan, search_run, search_sql, update_plan
@@ -80,8 +80,8 @@ def propagation_without_folders(patch: pytest.MonkeyPatch) -> None:
     """A new version is in none of the Folders of the version before."""
     whole = update_plan._goes_on
 
-    def goes_on(update: MetadataUpdate, link: Linked, ahead: Outlook) -> bool:
-        return link.association.associationType != AssociationType.HAS_MEMBER.urn and whole(update, link, ahead)
+    def goes_on(update: MetadataUpdate, link: Linked, ahead: Outlook, facts: Facts) -> bool:
+        return link.association.associationType != AssociationType.HAS_MEMBER.urn and whole(update, link, ahead, facts)
 
     patch.setattr(update_plan, "_goes_on", goes_on)
 

@@ -236,12 +236,14 @@ class UpdateModel:
             self.model.world.entries.append(new)
 
     def _inherited(self) -> Iterator[ModelAssociation]:
-        """Association Propagation. A superseded version at the other end passes nothing on: its successor has the association."""
+        """Association Propagation. A superseded version at the other end passes nothing on: its successor has the association.
+        Nothing joins two patients: where an update may, since an end is Deprecated, the association stays behind (our choice)."""
         done: set[str] = set()
         for uuid, version in self.next.items():
             for link, other in self.links_of(uuid) if version.propagates else ():
                 is_kept = link.type != HAS_MEMBER or self._status_after(other) == APPROVED
-                if link.uuid not in done and self._is_newest(other) and is_kept:
+                is_theirs = self._cluster_after(other) == self.model.cluster(version.object.patient)
+                if link.uuid not in done and self._is_newest(other) and is_kept and is_theirs:
                     done.add(link.uuid)
                     ends = self._successor(link.source), self._successor(link.target)
                     yield ModelAssociation(unassigned(), link.type, *ends)
