@@ -27,7 +27,7 @@ PARTS = ("reads", "writes", "lifecycle", "flush", "large")
 @click.option("--seconds", default=3.0, show_default=True, help="Length of one round.")
 @click.option("--rounds", default=3, show_default=True, help="Rounds of each figure; the median counts.")
 @click.option("--large", default="10,1024", show_default=True, help="Sizes of large documents in MB, with commas.")
-@click.option("--quick", is_flag=True, help="A minute: 10,000 entries, short rounds, 64 MB. For a look, not for a figure.")
+@click.option("--quick", is_flag=True, help="Two minutes: 10,000 entries, 8 clients, one short round, 64 MB. For a look only.")
 @click.option("--json", "as_json", type=click.Path(dir_okay=False, path_type=Path), help="Write rows and verdicts to this file.")
 def command(
     databases: tuple[str, ...],
@@ -56,14 +56,14 @@ def command(
     place = Path(folder).resolve()
     place.mkdir(parents=True, exist_ok=True)
     if quick:
-        entries, large, seconds, rounds = "10000", "64", 0.7, 1
+        entries, large, clients, seconds, rounds = "10000", "64", "8", 0.5, 1
     plan = Plan(
         place,
         seconds=seconds,
         rounds=rounds,
         clients=_numbers(clients),
         large=tuple(size * MB for size in _numbers(large)),
-        submissions=600 if quick else 2000,
+        submissions=240 if quick else 2000,
         say=lambda text: click.echo(f"... {text}", err=True),
     )
     stores = ([] if no_sqlite else [Databases("sqlite://", place)]) + [Databases(url, place) for url in databases]
