@@ -49,6 +49,7 @@ class Transaction(Enum):
         Actor.REGISTRY,
     )
     ITI_62 = ("ITI-62", "urn:ihe:iti:2010:DeleteDocumentSet", "urn:ihe:iti:2010:DeleteDocumentSetResponse", Actor.REGISTRY)
+    ITI_64 = ("ITI-64", "", "", Actor.REGISTRY)
     ITI_86 = ("ITI-86", "urn:ihe:iti:2017:RemoveDocuments", "urn:ihe:iti:2017:RemoveDocumentsResponse", Actor.REPOSITORY)
     ITI_92 = (
         "ITI-92",

@@ -95,7 +95,7 @@ def make_known(connection: Connection, cxs: Sequence[str], *, also_filled: bool 
     before = patients.find(connection, wanted)
     patients.announce(connection, [cx for cx in wanted if cx not in before])
     rows = patients.lock(connection, wanted)
-    _refuse(list(_unusable(rows.values(), section)))
+    _refuse(list(unusable(rows.values(), section)))
     roots = {row.cluster: row for row in sorted(rows.values(), key=lambda row: (row.cx not in before, row.id))}
     if len(roots) < 2:
         return len(before) < len(wanted)
@@ -131,7 +131,7 @@ def _join(connection: Connection, into: int, others: Sequence[int]) -> None:
         connection.execute(_MOVE, {"old": cluster, "new": into})
 
 
-def _unusable(rows: Iterable[Patient], section: str) -> Iterator[Finding]:
+def unusable(rows: Iterable[Patient], section: str) -> Iterator[Finding]:
     """Identifiers that stand for nobody any more, and records that take nothing in."""
     for row in rows:
         if row.state is PatientState.SUBSUMED:
@@ -168,7 +168,7 @@ def merge(connection: Connection, subsumed: str, surviving: str, *, section: str
         for cx in (old, new)
         if cx not in rows
     ]
-    _refuse([*missing, *_unusable([rows[cx] for cx in (old, new) if cx in rows], section)])
+    _refuse([*missing, *unusable([rows[cx] for cx in (old, new) if cx in rows], section)])
     _absorb(connection, rows[old], rows[new])
 
 

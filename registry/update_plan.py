@@ -81,20 +81,21 @@ def _inherited(ahead: Outlook, facts: Facts, ids: Mapping[str, str], make_uuid: 
     done: set[str] = set()
     for uuid, update in ahead.previous.items():
         for link in facts.links_of(uuid) if update.propagates else ():
-            if link.association.entryUUID not in done and _goes_on(update, link, ahead):
+            if link.association.entryUUID not in done and _goes_on(update, link, ahead, facts):
                 done.add(link.association.entryUUID)
                 ends = (ahead.successor(end) for end in (link.association.sourceObject, link.association.targetObject))
                 source, target = (ids.get(end, end) for end in ends)
                 yield NewAssociation(make_uuid(), ASSOCIATION_BY_URN[link.association.associationType], source, target)
 
 
-def _goes_on(update: MetadataUpdate, link: Linked, ahead: Outlook) -> bool:
+def _goes_on(update: MetadataUpdate, link: Linked, ahead: Outlook, facts: Facts) -> bool:
     """Whether a new version inherits this association.
 
-    A superseded version at the other end has a successor that holds the association too. A Folder passes its Approved
-    documents on, and a document stays in its Approved Folders; a relationship goes on whatever became of the other document.
+    None joins two patients: where an update may, since an end is Deprecated, and with a link change (ITI-64) it stays behind. A
+    superseded version at the other end has a successor that holds the association too. A Folder passes its Approved documents
+    on, and a document stays in its Approved Folders; a relationship goes on whatever became of the other document.
     """
-    if not link.newest:
+    if not link.newest or not facts.same_patient(ahead.patient(link.other), update.entity.patientId or ""):
         return False
     return link.association.associationType != _HAS_MEMBER.urn or ahead.is_approved(link.other)
 

@@ -111,6 +111,11 @@ class DocumentIndex:
             rows = connection.execute(_OF_PATIENTS, {"patients": list(patient_ids), "ids": list(unique_ids)})
         return [_document(row) for row in rows]
 
+    def move(self, connection: Connection, unique_ids: Sequence[str], patient_id: str) -> None:
+        """These documents are another patient's from now on, in the caller's transaction."""
+        for ids in pages(list(dict.fromkeys(unique_ids))):
+            connection.execute(_MOVE, {"ids": ids, "patient": patient_id})
+
     def conflicts(self, documents: Sequence[StoredDocument]) -> list[Finding]:
         """A uniqueId that stands registered for other bytes (ITI TF-2: 3.41.4.1.3.2). The same bytes again are no conflict."""
         findings = []
@@ -220,6 +225,13 @@ _WITHDRAWN = sa.select(document.c.unique_id).where(in_list(document.c.unique_id,
 _OF_PATIENTS = sa.select(*_COLUMNS).where(
     sa.or_(in_list(document.c.unique_id, "ids"), in_list(document.c.patient_id, "patients")),
     document.c.state != sa.literal_column(str(int(DocumentState.REMOVED))),
+)
+_MOVE = (
+    sa.update(document)
+    .where(
+        in_list(document.c.unique_id, "ids"), document.c.state != sa.literal_column(str(int(DocumentState.REMOVED)))
+    )
+    .values(patient_id=sa.bindparam("patient"))
 )
 _LOAD = sa.select(blob.c.sha256, blob.c.bytes).where(in_list(blob.c.sha256, "contents"))
 _REFERENCED = (

@@ -8,8 +8,11 @@ import ssl
 import time
 
 from metadata.datatypes import is_oid
+from metadata.model import Code
 from metadata.vocabulary import Transaction
-from registry.patient_feed import PatientIdentityFeed, Reply
+from registry.codes import CodeBook
+from registry.iti64 import Moved, NotifyLinkChange
+from registry.patient_feed import LINK_CHANGE, PatientIdentityFeed, Reply
 from registry.patient_identity import Authorities, IdentityFeed
 from security.tls import TlsError, server_context
 from server.metrics import Metrics
@@ -34,15 +37,33 @@ def authorities(settings: Settings) -> Authorities:
     return Authorities(frozenset(accepted), by_namespace, check_ins=domain.ins == "check", merges=domain.merge == "accept")
 
 
-def identity_feed(database: Database, settings: Settings, metrics: Metrics, listener: socket.socket) -> MllpListener:
-    """ITI-8 on a listening socket, begun; ended with the process, when the messages begun are answered."""
-    answer = PatientIdentityFeed(IdentityFeed(database, authorities(settings)))
+def link_change_code(settings: Settings) -> Code | None:
+    """The contentTypeCode of link changes; None where the domain takes none. Raises SettingError for what is no coded value."""
+    said = settings.domain.link_change
+    if not said:
+        return None
+    code, *rest = said.split("^")
+    if len(rest) != 2 or not code or not rest[1]:
+        place = settings.origins.get("domain.link_change")
+        raise SettingError(f"{place}: domain.link_change: {said!r} is not accepted; accepted: CODE^DISPLAY^SCHEME")
+    return Code(code, rest[1], rest[0])
+
+
+def identity_feed(
+    database: Database, settings: Settings, metrics: Metrics, listener: socket.socket, moved: Moved | None = None
+) -> MllpListener:
+    """ITI-8, and ITI-64 where it is switched on, on a listening socket, begun; ended with the process, when the messages begun
+    are answered. `moved` takes the documents of a link change along."""
+    code = link_change_code(settings)
+    link_changes = NotifyLinkChange(database, CodeBook(), code, moved) if code else None
+    answer = PatientIdentityFeed(IdentityFeed(database, authorities(settings)), link_changes)
 
     def counted(message: bytes) -> Reply:
         began = time.perf_counter()
         reply = answer(message)
         codes = [finding.code.value for finding in reply.findings]
-        metrics.transaction(Transaction.ITI_8.code, reply.code, time.perf_counter() - began, codes)
+        transaction = Transaction.ITI_64 if reply.event == LINK_CHANGE else Transaction.ITI_8
+        metrics.transaction(transaction.code, reply.code, time.perf_counter() - began, codes)
         return reply
 
     mllp = MllpListener(listener, counted, mllp_options(settings), mllp_tls(settings))

@@ -143,6 +143,10 @@ class Domain:
         "accept", "merges of patients (A40, ITI-44, `carnet patient merge`): accept; refuse: every one is answered with an error",
         choices=("accept", "refuse"),
     )  # fmt: skip
+    link_change: str = setting(
+        "", "contentTypeCode, as `CODE^DISPLAY^SCHEME`, of the SubmissionSets in which link changes (A43, ITI-64) are recorded: "
+        "with it they are taken by the listener of `mllp.port`; empty: they are refused",
+    )  # fmt: skip
     retention_years: float = setting(
         10.0, "how long a closed record is kept: until then it can be reopened, and is destroyed on the patient's request only",
         unit="years", low=0, high=200,

@@ -19,6 +19,7 @@ TRANSACTIONS: tuple[tuple[Actor, Transaction, str], ...] = (
     (Actor.REGISTRY, Transaction.ITI_42, "responder"),
     (Actor.REGISTRY, Transaction.ITI_18, "responder"),
     (Actor.REGISTRY, Transaction.ITI_8, "responder, HL7 2.3.1 over MLLP, with `mllp.port`"),
+    (Actor.REGISTRY, Transaction.ITI_64, "responder, HL7 2.5 over MLLP, with `mllp.port` and `domain.link_change`"),
     (Actor.REGISTRY, Transaction.ITI_44, "responder; also PRPA_IN201302UV02, PRPA_IN201304UV02"),
     (Actor.REGISTRY, Transaction.ITI_51, "responder, with `domain.multi_patient`"),
     (Actor.REGISTRY, Transaction.ITI_57, "responder"),
@@ -41,6 +42,7 @@ TITLES = {
     Transaction.ITI_57: "Update Document Set",
     Transaction.ITI_61: "Register On-Demand Document Entry",
     Transaction.ITI_62: "Remove Metadata",
+    Transaction.ITI_64: "Notify XAD-PID Link Change",
     Transaction.ITI_86: "Remove Documents",
     Transaction.ITI_92: "Restricted Update Document Set",
 }
@@ -49,6 +51,7 @@ OPTIONS = (
     (Actor.REGISTRY, "Reference ID", "referenceIdList is stored; FindDocumentsByReferenceId is answered"),
     (Actor.REGISTRY, "Document Metadata Update", "ITI-57 with all six operations; `$MetadataLevel`, `$XDSAssociationStatus`"),
     (Actor.REGISTRY, "On-Demand Documents", "ITI-61, $XDSDocumentEntryType, IsSnapshotOf"),
+    (Actor.REGISTRY, "XAD-PID Change Management", "ITI-64, where `domain.link_change` names its contentTypeCode"),
 )
 _E = ErrorCode
 _SUBMISSION = (
@@ -158,7 +161,7 @@ CODES: dict[Transaction, tuple[ErrorCode, ...]] = {
     ),
 }
 #: The identity feeds acknowledge with reasons in words; behind each reason stands one of these codes.
-CODES[Transaction.ITI_8] = CODES[Transaction.ITI_44] = (_E.XDSRegistryError, _E.XDSUnknownPatientId)
+CODES[Transaction.ITI_8] = CODES[Transaction.ITI_44] = CODES[Transaction.ITI_64] = (_E.XDSRegistryError, _E.XDSUnknownPatientId)
 #: Association types that a submission may bring.
 _RELATIONSHIPS = tuple(t for t in AssociationType if t.db <= AssociationType.IS_SNAPSHOT_OF.db)
 
@@ -211,7 +214,7 @@ def integration_statement() -> str:
 
 
 def _where(transaction: Transaction) -> tuple[str, str]:
-    """Action and path; ITI-8 is no web service and has neither."""
+    """Action and path; ITI-8 and ITI-64 are no web services and have neither."""
     return (f"`{transaction.action}`", f"`{transaction.path}`") if transaction.action else ("", "")
 
 

@@ -150,7 +150,7 @@ def build(settings: Settings, feed: socket.socket | None = None) -> Application:
     )
     housekeeping.start()
     site = Site(endpoint, HealthCheck(kit.database, kit.store), metrics, settings)
-    mllp = identity_feed(kit.database, settings, metrics, feed) if feed is not None else None
+    mllp = identity_feed(kit.database, settings, metrics, feed, kit.index.move) if feed is not None else None
     return Application(site, kit, housekeeping, mllp)
 
 

@@ -19,7 +19,7 @@ from tests.nist.exceptions import Exceptions
 from tests.nist.plan import Link, Section, Step, Test
 from tests.nist.state import Memory, Record, Unresolved
 from tests.nist.target import Patients, Target
-from tests.nist.wire import Answer, WireError, post
+from tests.nist.wire import Answer, WireError, move_patient, post
 
 CORE = {"Register", "ProvideAndRegister", "XDRProvideAndRegister", "StoredQuery", "Retrieve", "Http", "Null"}
 """Kinds that need ITI-41, 42, 18 or 43 alone."""
@@ -232,6 +232,9 @@ class Runner:
         if step.kind == "Http":
             record.answer = self._send_raw(step, section.folder, scope)
             return
+        if step.kind == "PatientMove":
+            self._move(values, scope)
+            return
         if step.kind in self._exceptions.not_yet and step.kind not in {*_REGISTRY, "Rd"}:
             raise Unresolved(f"{step.kind} has no sender in this runner")
         if not step.metadata_file:
@@ -281,6 +284,17 @@ class Runner:
                     self._submitted[prepared.uids[name]] = content
             return client.provide(body, documents)
         raise Unresolved(f"{step.kind} has no sender in this runner")
+
+    def _move(self, values: Mapping[str, str], scope: _Scope) -> None:
+        """ITI-64: only AA is what the plans expect."""
+        local, before = values["$NewLocalPID$"], [values["$OldXADPID$"]]
+        if "$OldLocalPID$" in values:
+            before.append(values["$OldLocalPID$"])
+            if before[1] == local:  # 16103 takes the kit's current patient, which no feed of the test has changed there
+                local = scope.other_patient
+        code, text = move_patient(self._target.mllp, f"{values['$NewXADPID$']}~{local}", "~".join(before))
+        if code != "AA":
+            raise WireError(f"answered {code}: {text}")
 
     def _send_raw(self, step: Step, folder: Path, scope: _Scope) -> Answer:
         """A whole HTTP body from a file. Its lines end as the file has them: that too is what some client sends."""

@@ -2,6 +2,7 @@
 
     NIST_TARGET            base URL of a server with /xds/registry and /xds/repository, or two URLs "REGISTRY REPOSITORY"
     NIST_REPOSITORY_ID     its repositoryUniqueId (our own server is told one)
+    NIST_MLLP              HOST:PORT of its listener for ITI-64, where it has one
     NIST_PATIENT_COMMAND   command that makes patients known to it; the ids are appended as arguments. Unset: it is taken to
                            accept any patient
 """
@@ -12,6 +13,7 @@ import contextlib
 import itertools
 import os
 import shlex
+import socket
 import subprocess
 import sys
 import tempfile
@@ -35,6 +37,7 @@ class Target:
     client: Client
     repository_id: str
     announce: Callable[[Iterable[str]], None]
+    mllp: str = ""
 
 
 class Patients:
@@ -102,9 +105,17 @@ def own_target(database: str = "") -> Iterator[Target]:
     """A server of our own, on SQLite or the database of this URL."""
     with tempfile.TemporaryDirectory(prefix="carnet-nist-") as folder:
         data = Path(folder) / "data"
-        environ = {"CARNET_ROLE_REPOSITORY_UNIQUE_ID": REPOSITORY_ID, "CARNET_DOMAIN_PATIENTS": "known"}
-        with ServerProcess(data, environ=environ, database=database) as server:
-            yield Target(Client(server.registry, server.repository), REPOSITORY_ID, add_patients(data, database))
+        environ = {
+            "CARNET_ROLE_REPOSITORY_UNIQUE_ID": REPOSITORY_ID,
+            "CARNET_DOMAIN_PATIENTS": "known",
+            "CARNET_DOMAIN_LINK_CHANGE": "LinkChange^Link change^1.3.6.1.4.1.21367.2017.3",
+        }
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        with ServerProcess(data, "--mllp-port", str(port), environ=environ, database=database) as server:
+            client = Client(server.registry, server.repository)
+            yield Target(client, REPOSITORY_ID, add_patients(data, database), f"127.0.0.1:{port}")
 
 
 def _foreign(named: list[str]) -> Target:
@@ -116,4 +127,5 @@ def _foreign(named: list[str]) -> Target:
         if command:
             run_command([*command, *patients])
 
-    return Target(Client(registry, repository), os.environ.get("NIST_REPOSITORY_ID", ""), announce)
+    client, environ = Client(registry, repository), os.environ
+    return Target(client, environ.get("NIST_REPOSITORY_ID", ""), announce, environ.get("NIST_MLLP", ""))

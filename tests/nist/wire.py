@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import http.client
 import re
+import socket
 import urllib.parse
 import uuid
 from collections.abc import Sequence
@@ -38,6 +39,8 @@ ACTIONS = {
 }
 _PARSER = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True, remove_blank_text=False)
 TIMEOUT_SECONDS = 120
+#: What a system of the kit calls itself in MSH-3.
+SENDER = "1.3.6.1.4.1.21367.2017.2"
 
 
 class WireError(Exception):
@@ -229,6 +232,25 @@ def post_raw(url: str, content_type: str, body: bytes, headers: dict[str, str] |
         return response.status, response.getheader("Content-Type", ""), response.read()
     finally:
         connection.close()
+
+
+def move_patient(address: str, pid3: str, mrg1: str) -> tuple[str, str]:
+    """A43 (ITI-64) over MLLP to `HOST:PORT`. MSA-1 and MSA-3 of the answer."""
+    host, _, port = address.rpartition(":")
+    if not port:
+        raise WireError("no MLLP listener is named (NIST_MLLP)")
+    header = f"MSH|^~\\&|{SENDER}|KIT|REGISTRY|KIT|20240102||ADT^A43^ADT_A43|1|P|2.5"
+    message = f"{header}\rEVN||20240102\rPID|||{pid3}|| \rMRG|{mrg1}\r"
+    with socket.create_connection((host, int(port)), timeout=TIMEOUT_SECONDS) as connection:
+        connection.sendall(b"\x0b" + message.encode() + b"\x1c\r")
+        answer = b""
+        while not answer.endswith(b"\x1c\r"):
+            chunk = connection.recv(4096)
+            if not chunk:
+                raise WireError(f"the listener has ended the connection after {answer!r}")
+            answer += chunk
+    fields = [*answer.decode().partition("MSA|")[2].partition("\r")[0].split("|"), "", ""]
+    return fields[0], fields[2]
 
 
 def read_answer(status: int, content_type: str, content: bytes) -> Answer:

@@ -108,6 +108,7 @@ def test_the_page_is_that_of_the_table() -> None:
 #: Where a value of the table's own kind is not enough to tell.
 OTHER: dict[str, Any] = {
     "domain.authorities": "CARNET&1.2.3",
+    "domain.link_change": "LINK^Link change^1.2.3",
     "domain.profile": "dmp-fr",
     "domain.rules": "DE-416=warn",
     "domain.wire_rows": "WIRE-058=accept",
@@ -144,6 +145,7 @@ def governed(settings: Settings) -> list[object]:
         options_of(settings),
         wiring.limits_of(settings),
         identity_feed.authorities(settings),
+        identity_feed.link_change_code(settings),
         identity_feed.mllp_options(settings),
         wiring.wire_of(settings),
         wiring.store_options(settings),
@@ -162,6 +164,12 @@ def governed(settings: Settings) -> list[object]:
 def test_each_setting_reaches_what_it_governs(key: str) -> None:
     changed = load(options={key: other_value(TABLE[key])}, environ={})
     assert governed(changed) != governed(load(environ={}))
+
+
+@pytest.mark.parametrize("value", ["LINK", "LINK^^", "^Link change^1.2.3", "a^b^c^d"])
+def test_the_code_of_link_changes_is_a_coded_value(value: str) -> None:
+    with pytest.raises(SettingError, match=r"domain\.link_change: '.*' is not accepted; accepted: CODE\^DISPLAY\^SCHEME"):
+        identity_feed.link_change_code(load(options={"domain.link_change": value}, environ={}))
 
 
 def test_the_defaults_are_those_of_the_rooms() -> None:

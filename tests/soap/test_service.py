@@ -16,7 +16,7 @@ from soap.call import Answer, Call
 from soap.fault import Fault, sender
 from soap.service import DIRECT, Services, operation_name
 
-ALL = [t for t in Transaction if t is not Transaction.ITI_8]
+ALL = [t for t in Transaction if t.action]
 
 
 def call(transaction: Transaction) -> Call:

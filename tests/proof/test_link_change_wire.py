@@ -1,0 +1,90 @@
+"""ITI-64 over the wire: A43 by MLLP, seen through ITI-18 and ITI-43 (ITI TF-2: 3.64)."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.nist.wire import Client, move_patient
+from tests.proof.messages import REPOSITORY, Entry, Submission, query, quoted, retrieval, single
+from tests.server_process import ROOT, ServerProcess
+
+OID, LOCAL_OID = "1.2.250.1.999.46", "1.2.3.4"
+APPROVED = "urn:oasis:names:tc:ebxml-regrep:StatusType:Approved"
+SETTINGS = {
+    "CARNET_ROLE_REPOSITORY_UNIQUE_ID": REPOSITORY,
+    "CARNET_DOMAIN_AUTHORITIES": OID,
+    "CARNET_DOMAIN_PATIENTS": "open",
+    "CARNET_DOMAIN_LINK_CHANGE": "LINK^Link change^1.2.250.1.999.48",
+}
+
+
+@dataclass
+class World:
+    server: ServerProcess
+    client: Client
+    mllp: str
+
+    def found(self, cx: str) -> int:
+        slots = {"$XDSDocumentEntryPatientId": single(cx), "$XDSDocumentEntryStatus": quoted(APPROVED)}
+        answer = self.client.query(query("FindDocuments", slots, "ObjectRef"))
+        assert answer.status == "Success", answer.errors
+        return len(list(answer.body.iter("{*}ObjectRef")))
+
+
+def cx(id: str, oid: str = OID) -> str:
+    return f"{id}^^^&{oid}&ISO"
+
+
+def _served(folder: Path, environ: dict[str, str]) -> Iterator[World]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    with ServerProcess(folder / "data", "--mllp-port", str(port), environ=environ) as server:
+        yield World(server, Client(server.registry, server.repository), f"127.0.0.1:{port}")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    yield from _served(tmp_path, SETTINGS)
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Iterator[World]:
+    yield from _served(tmp_path, {})
+
+
+def test_documents_follow_their_local_id_with_their_bytes(world: World) -> None:
+    old, new, content = cx("X1"), cx("X2"), b"document of 77"
+    local = cx("77", LOCAL_OID)  # the sourcePatientId of all entries of messages.py
+    entry = Entry(old)
+    assert world.client.provide(Submission(old, [entry]).xml(), {entry.id: content}).status == "Success"
+    unknown = move_patient(world.mllp, f"{new}~{local}", old)
+    assert unknown[0] == "AE" and "XPC-004" in unknown[1], unknown
+    _patient(world, "add", new)
+    assert move_patient(world.mllp, f"{new}~{local}", old) == ("AA", "1 documents have a new version")
+    assert (world.found(old), world.found(new)) == (0, 1)
+    _patient(world, "close", old)
+    (document,) = world.client.retrieve(retrieval([entry.uid])).documents().values()
+    assert document.content == content, "the document is no longer of the record that was closed"
+    with urllib.request.urlopen(f"{world.server.url}/metrics", timeout=30) as metrics:
+        assert 'carnet_transactions_total{outcome="AA",transaction="ITI-64"} 1.0' in metrics.read().decode()
+
+
+def test_without_the_option_a43_is_no_message_for_the_registry(plain: World) -> None:
+    code, text = move_patient(plain.mllp, f"{cx('X2')}~{cx('L1', LOCAL_OID)}", cx("X1"))
+    assert code == "AR" and "A43" in text
+
+
+def _patient(world: World, word: str, patient: str) -> None:
+    command = [sys.executable, "-m", "server", "patient", word, patient, "--data", str(world.server.data)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **SETTINGS}, timeout=60)
+    assert done.returncode == 0, done.stderr
