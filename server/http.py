@@ -288,6 +288,25 @@ class _Body(Body):  # type: ignore[misc]
         return data
 
 
+class _Waiting:
+    """The body of a client that waits to be asked for it: 100 is sent when it is wanted, and never when it is not.
+
+    (RFC 9110: 10.1.1; WIRE-001.) A body that nobody has asked for may still come or not: its connection is closed.
+    """
+
+    def __init__(self, reader: Any, sock: socket.socket) -> None:
+        self._reader = reader
+        self._sock = sock
+        self.asked = False
+
+    def read(self, size: int) -> bytes:
+        if not self.asked:
+            self.asked = True
+            self._sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        data: bytes = self._reader.read(size)
+        return data
+
+
 class _Connection(gthread.TConn):  # type: ignore[misc]
     """One client connection, first in the event loop (collecting a request), then in a thread (working on it)."""
 
@@ -387,7 +406,11 @@ class _Worker(gthread.ThreadWorker):  # type: ignore[misc]
     def handle_request(self, req: Any, conn: _Connection) -> Any:
         if type(req.body.reader) is LengthReader:
             req.body = _Body(_LengthReader(req.body.reader.unreader, req.body.reader.length))
-        return super().handle_request(req, conn)
+        if not req._expected_100_continue:
+            return super().handle_request(req, conn)
+        req._expected_100_continue = False  # gunicorn would send 100 before anybody has looked at the request
+        waiting = req.body.reader = _Waiting(req.body.reader, conn.sock)
+        return super().handle_request(req, conn) and waiting.asked
 
     def collect(self, conn: _Connection, registered: bool = False) -> None:
         """Read what is there; hand the connection to a thread when that is enough."""

@@ -26,6 +26,24 @@ def test_expect_continue(server: ServerProcess) -> None:
     assert (answer.status, answer.outcome) == (200, "Success")
 
 
+def test_a_body_that_is_not_wanted_is_not_asked_for(server: ServerProcess) -> None:
+    """WIRE-001: 413 at once, without 100, and the connection is closed; the same for an address where nothing is served."""
+    address = urlsplit(server.url)
+    for path, length, status in (("/xds/iti41", 10**13, 413), ("/xds/nothing", 10**7, 404)):
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/soap+xml\r\n"
+            f"Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
+        )
+        with socket.create_connection((address.hostname or "", address.port or 80), SECONDS) as connection:
+            connection.settimeout(SECONDS)
+            connection.sendall(head.encode())
+            octets = b""
+            while piece := connection.recv(65536):
+                octets += piece
+        assert octets.startswith(f"HTTP/1.1 {status} ".encode()), octets[:200]
+        assert b" 100 " not in octets[:100]
+
+
 def test_http_1_0(server: ServerProcess) -> None:
     """WIRE-003: HTTP/1.0, and Connection: close."""
     sent = plain()
