@@ -149,7 +149,8 @@ def greeting(settings: Settings, port: int) -> str:
         lines.append(f"  registry    elsewhere: {settings.role.registry_url}")
     if settings.mllp.port:
         secure = " with TLS" if settings.mllp.certificate else ""
-        lines.append(f"  identities  {settings.server.host}:{settings.mllp.port}   ITI-8 over MLLP{secure}")
+        taken = "ITI-8, ITI-64" if settings.domain.link_change else "ITI-8"
+        lines.append(f"  identities  {settings.server.host}:{settings.mllp.port}   {taken} over MLLP{secure}")
     lines.append(f"  watch       {base}/health   {base}/metrics")
     database = settings.value("store.database", secret=False)
     lines.append(f"  store       {settings.store.data}, database {database or 'SQLite in it'}")
