@@ -129,6 +129,7 @@ def test_a40_is_refused_without_a_change(database: Database, feed: PatientIdenti
         (b"", "AR", "no HL7 message"),
         (b"GET / HTTP/1.1\r\n\r\n", "AR", "no HL7 message"),
         (b"MSH", "AR", "no HL7 message"),
+        (b"MSH|", "AE", "separators in MSH-1 and MSH-2"),
         (b"MSH|^~\\&|\r", "AE", "MSH-10"),
         (message("A04", "1^^^OURS", control=""), "AE", "MSH-10"),
         (message("A04", "1^^^OURS", version="3.0"), "AR", "MSH-12"),
