@@ -136,7 +136,7 @@ class PatientIdentityFeed:
             raise Refused(wrong)
         subsumed = local[1][0] if len(local) > 1 else ""
         count = link_change.change(LinkChange(domain[1][0], domain[0][0], local[0][0], subsumed, sender))
-        return f"{count} documents have a new version" if count else "no document of the local identifier: nothing was to be done"
+        return f"new versions of documents: {count}" if count else "no document of the local identifier: nothing was to be done"
 
     def _cx(self, repetition: hl7.Container | str, *, anybody: bool = False) -> tuple[str, str]:
         """One identifier as the registry keeps it, and as it came; the former empty when it is not one of the domain, or, where

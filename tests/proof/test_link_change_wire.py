@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from lxml import etree
 
-from tests.nist.wire import Client, move_patient
+from tests.nist.wire import Client, move_patient, post, soap_request
 from tests.proof.messages import REPOSITORY, Entry, Submission, query, quoted, retrieval, single
 from tests.server_process import ROOT, ServerProcess
 
@@ -57,9 +58,9 @@ def world(tmp_path: Path) -> Iterator[World]:
     yield from _served(tmp_path, SETTINGS)
 
 
-@pytest.fixture
-def plain(tmp_path: Path) -> Iterator[World]:
-    yield from _served(tmp_path, {})
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    yield from _served(tmp_path_factory.mktemp("plain"), {})
 
 
 def test_documents_follow_their_local_id_with_their_bytes(world: World) -> None:
@@ -70,7 +71,7 @@ def test_documents_follow_their_local_id_with_their_bytes(world: World) -> None:
     unknown = move_patient(world.mllp, f"{new}~{local}", old)
     assert unknown[0] == "AE" and "XPC-004" in unknown[1], unknown
     _patient(world, "add", new)
-    assert move_patient(world.mllp, f"{new}~{local}", old) == ("AA", "1 documents have a new version")
+    assert move_patient(world.mllp, f"{new}~{local}", old) == ("AA", "new versions of documents: 1")
     assert (world.found(old), world.found(new)) == (0, 1)
     _patient(world, "close", old)
     (document,) = world.client.retrieve(retrieval([entry.uid])).documents().values()
@@ -82,6 +83,13 @@ def test_documents_follow_their_local_id_with_their_bytes(world: World) -> None:
 def test_without_the_option_a43_is_no_message_for_the_registry(plain: World) -> None:
     code, text = move_patient(plain.mllp, f"{cx('X2')}~{cx('L1', LOCAL_OID)}", cx("X1"))
     assert code == "AR" and "A43" in text
+
+
+@pytest.mark.parametrize("name", ["PRPA_IN201307UV02", "PRPA_IN201311UV02", "PRPA_IN201314UV02"])
+def test_the_messages_of_the_dmp_on_a_record_are_answered_as_the_page_says(plain: World, name: str) -> None:
+    url = f"{plain.server.url}/xds/iti44"
+    answer = post(url, *soap_request(f"urn:hl7-org:v3:{name}", f'<{name} xmlns="urn:hl7-org:v3"/>'.encode(), url))
+    assert answer.fault and "ActionNotSupported" in etree.tostring(answer.body).decode()
 
 
 def _patient(world: World, word: str, patient: str) -> None:

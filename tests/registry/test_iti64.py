@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
@@ -180,6 +182,22 @@ def test_a_merge_of_local_ids_alone_changes_their_documents_only(registry: Regis
     assert {one.sourcePatientId for one in documents} == {stays} and len(documents) == 2
     held = registry.asks.ask("GetFolderAndContents", {"$XDSFolderEntryUUID": f"'{ids['Folder01']}'"}).documentEntries
     assert [one.version for one in held] == ["2"], "the Folder holds the new version"
+
+
+def test_of_two_changes_at_once_one_moves_the_documents(registry: Registry) -> None:
+    old, ours = new_patient(registry.database), local_id()
+    register(registry, old, *(of(old, ours, f"Document{n}") for n in range(5)))
+    goals, gate = [new_patient(registry.database) for _ in range(4)], threading.Barrier(4)
+
+    def change(goal: str) -> int:
+        gate.wait(30)
+        return registry.change(old, goal, ours)
+
+    with ThreadPoolExecutor(len(goals)) as threads:
+        counts = list(threads.map(change, goals))
+    assert sorted(counts) == [0, 0, 0, 5]
+    assert [len(registry.documents(goal)) for goal in goals] == counts
+    assert len(registry.documents(old, DEPRECATED)) == 5
 
 
 # --------------------------------------------------------------------------------------------------- what hangs on them
