@@ -74,8 +74,11 @@ def test_documents_follow_their_local_id_with_their_bytes(world: World) -> None:
     assert move_patient(world.mllp, f"{new}~{local}", old) == ("AA", "new versions of documents: 1")
     assert (world.found(old), world.found(new)) == (0, 1)
     _patient(world, "close", old)
-    (document,) = world.client.retrieve(retrieval([entry.uid])).documents().values()
-    assert document.content == content, "the document is no longer of the record that was closed"
+    assert _bytes(world, entry) == content, "the document is no longer of the record that was closed"
+    word = _patient(world, "destroy", old, "--on-request").split()[-1]
+    assert "destroyed" in _patient(world, "destroy", old, "--confirm", word)
+    assert _bytes(world, entry) == content, "nor of the one that was destroyed"
+    assert world.found(new) == 1
     with urllib.request.urlopen(f"{world.server.url}/metrics", timeout=30) as metrics:
         assert 'carnet_transactions_total{outcome="AA",transaction="ITI-64"} 1.0' in metrics.read().decode()
 
@@ -92,7 +95,14 @@ def test_the_messages_of_the_dmp_on_a_record_are_answered_as_the_page_says(plain
     assert answer.fault and "ActionNotSupported" in etree.tostring(answer.body).decode()
 
 
-def _patient(world: World, word: str, patient: str) -> None:
-    command = [sys.executable, "-m", "server", "patient", word, patient, "--data", str(world.server.data)]
+def _bytes(world: World, entry: Entry) -> bytes:
+    (document,) = world.client.retrieve(retrieval([entry.uid])).documents().values()
+    return document.content
+
+
+def _patient(world: World, word: str, patient: str, *more: str) -> str:
+    """What the command printed."""
+    command = [sys.executable, "-m", "server", "patient", word, patient, *more, "--data", str(world.server.data)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **SETTINGS}, timeout=60)
     assert done.returncode == 0, done.stderr
+    return done.stdout
