@@ -351,3 +351,24 @@ def test_an_update_and_a_replacement_of_one_entry_do_not_both_win(busy: Proof, r
         else:
             assert replaced.result().codes == ["XDSRegistryDeprecatedDocumentError"]
             assert status == {entry.id: DEPRECATED, renewed.id: APPROVED}
+
+
+def test_of_two_replacements_of_one_document_exactly_one_wins(busy: Proof, rounds: Callable[[int, int], int]) -> None:
+    for _ in range(rounds(4, 40)):
+        entry, _ = registered(busy)
+        others = [Entry(entry.patient).registered() for _ in range(3)]
+        start = threading.Barrier(len(others))
+
+        def replace(other: Entry, entry: Entry = entry, start: threading.Barrier = start) -> Answer:
+            sent = Submission(entry.patient, [other], associations=[Association(RPLC, other.id, entry.id)])
+            start.wait()
+            return busy.client.register(sent.xml())
+
+        with ThreadPoolExecutor(len(others)) as clients:
+            answers = list(clients.map(replace, others))
+        assert sorted(answer.status for answer in answers) == ["Failure", "Failure", "Success"]
+        lost = [answer.codes for answer in answers if answer.status != "Success"]
+        assert lost == [["XDSRegistryDeprecatedDocumentError"]] * 2
+        assert versions(busy, entry.uid) == [(entry.id, "1", DEPRECATED)]
+        found = [versions(busy, other.uid) for other in others]
+        assert [bool(one) for one in found] == [answer.status == "Success" for answer in answers], "a loser leaves nothing"
