@@ -189,7 +189,8 @@ def _read(octets: bytes, header: _Header, events: Sequence[str]) -> hl7.Message:
     looked_at = "\r".join(line for line in text.split("\r") if line[:3] in ("MSH", "PID", "MRG"))
     try:
         message = hl7.parse(looked_at)
-    except (hl7.HL7Exception, ValueError, LookupError, TypeError, RecursionError):
+    except (hl7.HL7Exception, ValueError, LookupError, TypeError, RecursionError, AssertionError):
+        # An assertion is how the library finds separators that are too few or the same twice.
         reason = "its separators in MSH-1 and MSH-2 and its segments do not go together; send MSH|^~\\&| and segments ended by CR"
         raise _Unusable("AE", f"the message cannot be read as HL7 2: {reason}") from None
     if not header.control_id:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from registry import patients
@@ -174,6 +174,9 @@ _ANYTHING = st.one_of(st.binary(max_size=300), st.lists(_PIECES, max_size=60).ma
 
 @settings(deadline=None)
 @given(octets=_ANYTHING)
+@example(octets=b"MSH^~")
+@example(octets=b"MSH||||||")
+@example(octets=b"MSH|^^^^|")
 def test_whatever_arrives_is_answered(feed: PatientIdentityFeed, octets: bytes) -> None:
     merged = message("A40", octets.decode("latin-1"), "2^^^OURS")
     for sent in (octets, b"MSH|^~\\&|" + octets, message("A04", "1^^^OURS") + octets, merged):
