@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lxml import etree
 
@@ -18,6 +18,8 @@ from metadata.vocabulary import ResponseStatus, Transaction
 if TYPE_CHECKING:
     import builtins
 
+    from security.identity import Assertion
+    from security.trust import Partner
     from soap.body.provide import Contents
     from soap.wire import Wire
 
@@ -45,12 +47,18 @@ class StagedPart(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is calling, as far as it is proved. Anonymous on a plain server."""
+    """Who is calling, as far as it is proved. Anonymous on a plain server.
+
+    `certificate_der` is the TLS client's certificate and `subject` its name (RFC 4514); `partner` its enrolment; `signer_der` the
+    certificate that signed the message; `assertion` says who acts. Each is None when it was not given and not demanded.
+    """
 
     address: str = ""
     certificate_der: bytes | None = None
     subject: str = ""
-    assertion: Any = None
+    assertion: Assertion | None = None
+    partner: Partner | None = None
+    signer_der: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

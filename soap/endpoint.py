@@ -29,10 +29,11 @@ from lxml import etree
 
 from metadata.rules.rule import Finding, Refused
 from metadata.vocabulary import Actor, ResponseStatus, Transaction
+from security.refusal import Denied
 from soap.addressing import ACTOR_PATH, OWN_ADDRESS_ONLY, Address
 from soap.call import Answer, Call, Caller, Handler, Note
 from soap.description import describe
-from soap.fault import Fault, FaultCode, sender
+from soap.fault import Fault, FaultCode, of_denied, sender
 from soap.limits import Limits
 from soap.outcome import FOREIGN, busy, of_storage_error, refusal, schema_findings
 from soap.reply import Form, Reply, reply_of_answer, reply_of_fault
@@ -59,8 +60,8 @@ class Exchange:
     """What happened with one request: what metrics, log and audit are made of.
 
     `http_status` is that of the answer; `status` that of the response, None for a fault; `fault` the rule id of a fault, or its
-    code where it has none; `reference` the number under which the log has an unexpected error. `seconds` run from the request's
-    header to the last octet of the answer; `received` and `sent` count octets of the bodies on the wire. `broken` tells
+    code where it has none; `denied` the refusal of trust behind it; `reference` the number under which the log has an
+    unexpected error. `seconds` run from the request's header to the last octet of the answer; `received` and `sent` count octets of the bodies on the wire. `broken` tells
     that the answer did not go out whole.
     """
 
@@ -78,6 +79,7 @@ class Exchange:
     notes: Sequence[Note] = ()
     fault: str = ""
     fault_text: str = ""
+    denied: Denied | None = None
     reference: str = ""
     seconds: float = 0.0
     received: int = 0
@@ -197,6 +199,9 @@ class Endpoint:
         """The message that tells of `error`: a fault, or the response of the transaction with every finding."""
         form = _form(request)
         transaction = request.transaction or request.address.own
+        if isinstance(error, Denied):
+            exchange.denied = error
+            error = of_denied(error)
         if isinstance(error, Fault):
             return self._fault(error, form, exchange)
         if transaction is not None and transaction not in FOREIGN:

@@ -11,7 +11,8 @@ from enum import Enum
 from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
-from schemas.namespaces import SOAP11, SOAP12, WSA
+from schemas.namespaces import SOAP11, SOAP12, WSA, WSSE, WSU
+from security.refusal import Denied
 
 #: Namespace of our own fault detail.
 DIAGNOSIS = "urn:carnet:diagnosis:1"
@@ -40,7 +41,8 @@ class Fault(Exception):
 
     `reason` is English, `reason_fr` French where there is one; `subcode` a (namespace, local name); `not_understood` the
     `{namespace}local` names of headers for MustUnderstand; `status` replaces the HTTP status of the code; `soap11` asks for
-    a SOAP 1.1 fault, the only one that a SOAP 1.1 sender can read.
+    a SOAP 1.1 fault, the only one that a SOAP 1.1 sender can read; `own_code` writes the rule's id as a fault code below
+    `subcode`, for programs that look at codes only.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Fault(Exception):
         not_understood: Sequence[str] = (),
         soap11: bool = False,
         retry_after: int | None = None,
+        own_code: bool = False,
     ) -> None:
         super().__init__(f"{rule}: {reason}" if rule else reason)
         self.code = code
@@ -68,6 +71,7 @@ class Fault(Exception):
         self.not_understood = tuple(not_understood)
         self.soap11 = soap11
         self.retry_after = retry_after
+        self.own_code = own_code
 
     @property
     def action(self) -> str:
@@ -92,6 +96,19 @@ def sender(
     return Fault(FaultCode.SENDER, reason, rule=rule, remedy=remedy, subcode=subcode, status=status)
 
 
+def of_denied(denied: Denied) -> Fault:
+    """A refusal of trust as the fault that WS-Security has for it (WSS SOAP Message Security 1.1: 12)."""
+    return Fault(
+        FaultCode.SENDER,
+        denied.text_en,
+        rule=denied.rule,
+        remedy=denied.remedy,
+        reason_fr=denied.text_fr,
+        subcode=(WSU if denied.subcode == "MessageExpired" else WSSE, denied.subcode),
+        own_code=True,
+    )
+
+
 def build_fault(fault: Fault, relates_to: str = "", explain_base: str = "") -> bytes:
     """The whole envelope. `explain_base` + rule id is the address of the page that explains the rule, when there is one."""
     if fault.soap11:
@@ -109,7 +126,8 @@ def build_fault(fault: Fault, relates_to: str = "", explain_base: str = "") -> b
     subcode = ""
     if fault.subcode is not None:
         namespace, local = fault.subcode
-        subcode = f"<s:Subcode><s:Value xmlns:sub={quoteattr(namespace)}>sub:{local}</s:Value></s:Subcode>"
+        own = f'<s:Subcode><s:Value xmlns:own="{DIAGNOSIS}">own:{fault.rule}</s:Value></s:Subcode>' if fault.own_code else ""
+        subcode = f"<s:Subcode><s:Value xmlns:sub={quoteattr(namespace)}>sub:{local}</s:Value>{own}</s:Subcode>"
     french = f'<s:Text xml:lang="fr">{_xml(fault.reason_fr)}</s:Text>' if fault.reason_fr else ""
     return (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<s:Envelope xmlns:s="{SOAP12}" xmlns:wsa="{WSA}">'

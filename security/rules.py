@@ -1,0 +1,16 @@
+"""Every rule by which trust is refused, by id. The tables stand beside the code that applies them."""
+
+from __future__ import annotations
+
+from security.refusal import TrustRule
+
+#: All rows, in the order of the request: certificate, signature, assertion, rights, signed sets.
+TRUST_RULES: tuple[TrustRule, ...] = ()
+
+
+def trust_rule(id: str) -> TrustRule:
+    """The row of this id. Raises KeyError."""
+    for row in TRUST_RULES:
+        if row.id == id:
+            return row
+    raise KeyError(id)
