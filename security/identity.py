@@ -37,7 +37,8 @@ class Assertion:
     `subject` is the NameID (a professional's national id, a patient's INS), `name` the display name, `alias` the
     SPProvidedID. `structure` is the national id of the organisation and `sector` its kind; `roles` are profession first, then
     know-how. `patient` is the CX of resource-id. `purpose` is the purpose of use, `reason` what was typed
-    to justify an emergency. `session` holds confidentiality codes of the session (a minor's secret care). `certificate_der` is the signer's.
+    to justify an emergency. `session` holds confidentiality codes of the session (a minor's secret care).
+    `certificate_der` is the signer's.
     `attributes` holds every attribute that has plain text values, by name.
     """
 

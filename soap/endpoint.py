@@ -61,8 +61,8 @@ class Exchange:
 
     `http_status` is that of the answer; `status` that of the response, None for a fault; `fault` the rule id of a fault, or its
     code where it has none; `denied` the refusal of trust behind it; `reference` the number under which the log has an
-    unexpected error. `seconds` run from the request's header to the last octet of the answer; `received` and `sent` count octets of the bodies on the wire. `broken` tells
-    that the answer did not go out whole.
+    unexpected error. `seconds` run from the request's header to the last octet of the answer;
+    `received` and `sent` count octets of the bodies on the wire. `broken` tells that the answer did not go out whole.
     """
 
     method: str
