@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +40,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if "postgres" in item.keywords:
                 item.add_marker(pytest.mark.skip(reason=_NO_POSTGRES))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Beside the failure of a test stands what the servers say of it: a fault on the wire gives only a reference number."""
+    report = yield
+    if report.failed:
+        from tests.server_process import SERVERS
+
+        for server in SERVERS:
+            if "reference" in server.log():
+                report.sections.append((f"log of the server at {server.url}", server.log()[-8000:]))
+    return report
 
 
 @pytest.fixture(scope="session")

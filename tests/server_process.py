@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +34,10 @@ _libc = ctypes.CDLL(None)
 def _die_with_parent() -> None:
     """A test run that is killed leaves no server behind."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+#: The servers of this test run, for the report of a test that fails.
+SERVERS: weakref.WeakSet[ServerProcess] = weakref.WeakSet()
 
 
 class ServerProcess:
@@ -67,6 +72,7 @@ class ServerProcess:
         self._announced = threading.Event()
         self._reader: threading.Thread | None = None
         self.url = ""
+        SERVERS.add(self)
 
     # ------------------------------------------------------------------------------------------------------ life
 
