@@ -48,6 +48,9 @@ class Server:
 
     host: str = setting("127.0.0.1", "address to listen on; 0.0.0.0 opens the server to the network")
     port: int = setting(8080, "TCP port; 0 takes a free one", low=0, high=65535)
+    socket: str = setting(
+        "", "path of a unix socket to listen on instead of `host` and `port`, for a proxy on this machine; its mode is 0660"
+    )
     public_url: str = setting("", "URL under which clients reach the server (WSDL, examples); empty: http://host:port")
     workers: int = setting(1, "processes; more than one needs PostgreSQL", low=1, high=64)
     threads: int = setting(48, "requests worked on at once by one process", low=2, high=512)
@@ -206,6 +209,48 @@ class Mllp:
 
 
 @dataclass(frozen=True, slots=True)
+class Security:
+    """Who may call, and how callers prove who they are."""
+
+    secure: bool = setting(
+        False, "https only, with client certificates of enrolled partners (option --secure); behind `front` the proxy does TLS"
+    )
+    pki: str = setting(
+        "", "folder of a test authority (`carnet pki`): gives certificate, key, authorities, crl_files and partners that are "
+        "not set here",
+    )  # fmt: skip
+    certificate: str = setting("", "PEM file of the listener's certificate and chain; read again when it changes")
+    key: str = setting("", "PEM file of the key of that certificate; read again when it changes")
+    authorities: str = setting(
+        "", "PEM files, separated by commas, of the authorities whose certificates are believed; read again when they change"
+    )
+    crl_files: str = setting("", "revocation lists (PEM or DER), separated by commas; read again when they change")
+    crl_urls: str = setting("", "http addresses of revocation lists, separated by commas, fetched and kept in `store.data`")
+    crl_minutes: float = setting(15.0, "time between two fetches of a list", unit="minutes", low=0.01, high=10_080)
+    crl_grace_hours: float = setting(
+        24.0, "how long after its nextUpdate a list still serves, with a warning; then its authority's certificates are refused",
+        unit="hours", low=0, high=8760,
+    )  # fmt: skip
+    crl_required: bool = setting(True, "an authority of which no revocation list is known is not believed")
+    ocsp_url: str = setting("", "http address of the OCSP responder asked about each certificate; empty: none is asked")
+    ocsp: str = setting(
+        "prefer", "without a usable answer of that responder: prefer: the revocation list alone decides; require: refused",
+        choices=("prefer", "require"),
+    )  # fmt: skip
+    partners: str = setting(
+        "", "TOML file of the enrolled partners: certificates, organisation, transactions; read again when it changes"
+    )
+    policies: str = setting(
+        "", "certificate policies (OIDs, separated by commas) of which a certificate must carry one; empty: any"
+    )
+    minimum_rsa: int = setting(2048, "shortest RSA key of a certificate", unit="bits", low=1024, high=16_384)
+    front: str = setting(
+        "off", "nginx: take the client certificate from X-SSL-Client-Cert as deploy/nginx.conf sets it; only with server.socket",
+        choices=("off", "nginx"),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What one message may cost. Over a limit a request is refused by a SOAP Fault, or by the error named."""
 
@@ -256,6 +301,7 @@ class Settings:
     role: Role = Role()
     domain: Domain = Domain()
     mllp: Mllp = Mllp()
+    security: Security = Security()
     limits: Limits = Limits()
     origins: Mapping[str, str] = field(default_factory=dict)
 
@@ -274,7 +320,8 @@ class Settings:
     def base_url(self, port: int = 0) -> str:
         """The URL under which clients reach the server, without a slash at its end; `port` is the one really taken."""
         host = f"[{self.server.host}]" if ":" in self.server.host else self.server.host
-        return (self.server.public_url or f"http://{host}:{port or self.server.port}").rstrip("/")
+        scheme = "https" if self.security.secure else "http"
+        return (self.server.public_url or f"{scheme}://{host}:{port or self.server.port}").rstrip("/")
 
 
 class SettingError(Exception):
@@ -311,7 +358,9 @@ class Row:
         return kind + bounds + (f" {self.unit}" if self.unit else "")
 
 
-GROUPS: dict[str, type] = {"server": Server, "store": Store, "role": Role, "domain": Domain, "mllp": Mllp, "limits": Limits}
+GROUPS: dict[str, type] = {
+    "server": Server, "store": Store, "role": Role, "domain": Domain, "mllp": Mllp, "security": Security, "limits": Limits,
+}  # fmt: skip
 _TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
 
 
@@ -493,6 +542,7 @@ def check(settings: Settings) -> None:
             f"{settings.origins.get('store.database')}: store.database = {settings.store.database!r} is not accepted; "
             "accepted: postgresql+psycopg://user@host/name, sqlite:////path, or nothing for SQLite in store.data"
         )
+    _check_security(settings)
     mllp = settings.mllp
     if bool(mllp.certificate) != bool(mllp.key) or (mllp.authorities and not mllp.certificate):
         raise SettingError("mllp.certificate and mllp.key are given together; mllp.authorities needs both")
@@ -509,3 +559,24 @@ def check(settings: Settings) -> None:
         )
     if role.role != "repository" and role.registry_url:
         raise SettingError(f"role.registry_url is only used with role.role = repository; role.role is {role.role}")
+
+
+def _check_security(settings: Settings) -> None:
+    security = settings.security
+    if bool(security.certificate) != bool(security.key):
+        raise SettingError("security.certificate and security.key are given together")
+    front = security.front == "nginx"
+    if front and not (settings.server.socket and security.secure):
+        raise SettingError(
+            "security.front = nginx needs security.secure = true and server.socket (option --socket): a header is believed from a "
+            "unix socket only, which the proxy alone can reach"
+        )
+    if not security.secure:
+        return
+    if settings.server.socket and not front:
+        raise SettingError("security.secure with server.socket needs security.front = nginx: over a socket the proxy does TLS")
+    if not security.pki and not (security.authorities and security.partners and (front or security.certificate)):
+        raise SettingError(
+            "security.secure needs security.pki (option --pki DIR, a folder of 'carnet pki init'), or security.certificate, "
+            "security.key, security.authorities and security.partners"
+        )
