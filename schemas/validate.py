@@ -23,7 +23,7 @@ from lxml import etree
 
 from schemas.namespaces import LCM, PREFIXES, QUERY, RIM, RMD, RS, XDS, XML, XOP, XSI, q
 
-__all__ = ["MOST_FINDINGS", "ROOTS", "XSD_FOLDER", "SchemaFinding", "validate"]
+__all__ = ["MOST_FINDINGS", "ROOTS", "XSD_FOLDER", "SchemaFinding", "compile_schema", "validate"]
 
 XSD_FOLDER = Path(__file__).parent / "xsd"
 
@@ -116,15 +116,25 @@ class _Local(threading.local):
 
 
 _local_schema = _Local()
+_compiling = threading.Lock()
+
+
+def compile_schema(path: Path) -> etree.XMLSchema:
+    """The schema in a file of ours. For one thread: lxml keeps the error log on the object.
+
+    One at a time: libxml2 makes its table of built-in types at the first compilation, without a lock and with lxml's
+    interpreter lock released; a second thread that compiles meanwhile finds half a table ('anyURI' is not a built-in type).
+    """
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
+    with _compiling:
+        return etree.XMLSchema(etree.parse(str(path), parser))
 
 
 def _schema() -> etree.XMLSchema:
-    """The schema of this thread: lxml keeps the error log on the object, so one must not be shared between threads."""
+    """The schema of this thread."""
     schema = _local_schema.schema
     if schema is None:
-        parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
-        schema = etree.XMLSchema(etree.parse(str(XSD_FOLDER / "bodies.xsd"), parser))
-        _local_schema.schema = schema
+        schema = _local_schema.schema = compile_schema(XSD_FOLDER / "bodies.xsd")
     return schema
 
 
