@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from security.refusal import TrustRule
+from security.rules_pki import PKI_RULES
 
 #: All rows, in the order of the request: certificate, signature, assertion, rights, signed sets.
-TRUST_RULES: tuple[TrustRule, ...] = ()
+TRUST_RULES: tuple[TrustRule, ...] = (*PKI_RULES,)
 
 
 def trust_rule(id: str) -> TrustRule:

@@ -4,11 +4,13 @@ The TLS layer checks a certificate too; this check is made again above it, becau
 no policy, no enrolment) and because messages and assertions are signed by certificates that TLS never sees.
 
 Stale revocation lists, the stated rule: within `crl_grace` after nextUpdate the last good list is used and every use is
-reported by `TrustStore.warnings`; after that every certificate of that issuer is refused (fail closed).
+reported by `TrustStore.warnings`; after that every certificate of that issuer is refused (fail closed). A list counts for the
+key that signed it: an authority that renews its key under the same name has two lists.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,12 +19,19 @@ from enum import Enum
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.x509.oid import ExtensionOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder, Store, VerificationError
 
+from security import rules_pki as rules
 from security.refusal import Denied
+
+LOG = logging.getLogger("carnet.trust")
+_NEVER = datetime.min.replace(tzinfo=UTC)
+#: By these words of our own the reason of a failed path is recognised.
+_NO_BIT = "carnet: no bit of KeyUsage"
+_IS_AUTHORITY = "carnet: basicConstraints cA"
 
 
 class Use(Enum):
@@ -89,41 +98,48 @@ class TrustStore:
         """Put new authorities, lists and partners in force. A list that is not signed by one of the authorities, or that is
         older than the one in force, is refused with a warning and the one in force stays."""
         fresh = tuple(authorities)
-        accepted = {}
+        accepted: dict[bytes, _List] = {}
         for crl in lists:
             taken = self._accept(crl, fresh)
-            if taken is not None:
-                accepted[crl.issuer.public_bytes()] = taken
+            if taken is not None and (taken[0] not in accepted or accepted[taken[0]].number <= taken[1].number):
+                accepted[taken[0]] = taken[1]
         with self._lock:
-            kept = {name: old for name, old in self._lists.items() if any(a.subject.public_bytes() == name for a in fresh)}
+            kept = {key: old for key, old in self._lists.items() if any(_key_of(a) == key for a in fresh)}
             self.authorities, self._lists, self._good = fresh, {**kept, **accepted}, {}
             if partners is not None:
                 self.partners = dict(partners)
 
-    def _accept(self, crl: x509.CertificateRevocationList, authorities: tuple[x509.Certificate, ...]) -> _List | None:
-        name = crl.issuer.public_bytes()
+    def accepts(self, crl: x509.CertificateRevocationList) -> bool:
+        """Whether `replace` would take this list; the reason against it is added to `warnings`."""
+        return self._accept(crl, self.authorities) is not None
+
+    def _accept(
+        self, crl: x509.CertificateRevocationList, authorities: tuple[x509.Certificate, ...]
+    ) -> tuple[bytes, _List] | None:
         label = crl.issuer.rfc4514_string()
-        issuer = next((a for a in authorities if a.subject.public_bytes() == name), None)
+        named = [a for a in authorities if a.subject == crl.issuer]
+        issuer = next((a for a in named if crl.is_signature_valid(a.public_key())), None)  # type: ignore[arg-type]  # RSA or EC
         if issuer is None:
-            self._warn(f"revocation list of {label} ignored: that authority is not trusted here")
+            why = "its signature is wrong" if named else "that authority is not trusted here"
+            self._warn(f"revocation list of {label} ignored: {why}")
             return None
-        if not crl.is_signature_valid(issuer.public_key()):  # type: ignore[arg-type]  # an authority's key is RSA or EC
-            self._warn(f"revocation list of {label} ignored: its signature is wrong")
+        problem = _scope_problem(crl)
+        if problem:
+            self._warn(f"revocation list of {label} ignored: {problem}")
             return None
         try:
             number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
         except x509.ExtensionNotFound:
             number = 0
-        if any(e.oid == ExtensionOID.DELTA_CRL_INDICATOR for e in crl.extensions):
-            self._warn(f"revocation list of {label} ignored: delta lists are not supported, give the complete one")
-            return None
-        known = self._lists.get(name)
+        known = self._lists.get(_key_of(issuer))
         if known is not None and number < known.number:
             self._warn(f"revocation list of {label} ignored: number {number} is older than {known.number} in force")
             return None
-        return _List(crl, number, frozenset(entry.serial_number for entry in crl))
+        return _key_of(issuer), _List(crl, number, frozenset(entry.serial_number for entry in crl))
 
     def _warn(self, text: str) -> None:
+        if text not in self.warnings[-10:]:
+            LOG.warning("%s", text)
         del self.warnings[:-99]
         self.warnings.append(text)
 
@@ -134,7 +150,8 @@ class TrustStore:
         """
         now = at or datetime.now(UTC)
         key = (certificate.fingerprint(hashes.SHA256()), use)
-        if at is None and self._good.get(key, datetime.min.replace(tzinfo=UTC)) > now:
+        good = self._good
+        if at is None and good.get(key, _NEVER) > now:
             return certificate
         try:
             _check_key(certificate, self.options.minimum_rsa)
@@ -144,19 +161,15 @@ class TrustStore:
             self._check_revocation(certificate, issuer, now)
         except (ValueError, TypeError, x509.DuplicateExtension, UnsupportedAlgorithm) as wrong:
             # `cryptography` reads names, key and extensions only when they are asked for: damage shows here, not at loading.
-            raise Denied(
-                "PKI-009",
-                f"the certificate cannot be read: {wrong}",
-                "le certificat est illisible",
-                "send the certificate as its authority issued it",
-            ) from None
+            raise rules.UNREADABLE.denied(problem=wrong) from None
         if self.ocsp is not None:
             self.ocsp(certificate, issuer)
         if at is None:
             with self._lock:
-                if len(self._good) > 10_000:
-                    self._good.clear()
-                self._good[key] = now + timedelta(minutes=1)
+                if len(good) > 10_000:
+                    good.clear()
+                # The dictionary of the start: a verdict made under lists that were replaced meanwhile is forgotten with it.
+                good[key] = min(now + timedelta(minutes=1), certificate.not_valid_after_utc)
         return certificate
 
     def partner(self, certificate: x509.Certificate) -> Partner:
@@ -164,44 +177,46 @@ class TrustStore:
         fingerprint = certificate.fingerprint(hashes.SHA256()).hex()
         found = self.partners.get(fingerprint)
         if found is None:
-            raise Denied(
-                "PKI-008",
-                f"the certificate {certificate.subject.rfc4514_string()} is not enrolled with this server",
-                "le certificat n'est pas enrôlé sur ce serveur",
-                "ask the operator to enrol it: SHA-256 " + fingerprint,
-            )
+            raise rules.NOT_ENROLLED.denied(subject=_name(certificate), fingerprint=fingerprint)
         return found
+
+    def list_age(self, now: datetime | None = None) -> float | None:
+        """How much of its life the oldest list in force has used, 1.0 at nextUpdate; None without lists. For alarms."""
+        moment = now or datetime.now(UTC)
+        ages = [
+            (moment - known.crl.last_update_utc) / (until - known.crl.last_update_utc)
+            for known in self._lists.values()
+            if (until := known.crl.next_update_utc) is not None and until > known.crl.last_update_utc
+        ]
+        return max(ages, default=None)
 
     def _issuer(self, certificate: x509.Certificate, use: Use, now: datetime) -> x509.Certificate:
         def key_usage(_: Policy, __: x509.Certificate, extension: x509.KeyUsage) -> None:
             if not any(getattr(extension, bit) for bit in use.value):
-                raise ValueError(f"KeyUsage has none of {', '.join(use.value)}")
+                raise ValueError(_NO_BIT)
 
         def no_authority(_: Policy, __: x509.Certificate, extension: x509.BasicConstraints | None) -> None:
             if extension is not None and extension.ca:
-                raise ValueError("it is an authority's certificate")
+                raise ValueError(_IS_AUTHORITY)
 
         leaf = (
             ExtensionPolicy.permit_all()
             .require_present(x509.KeyUsage, Criticality.AGNOSTIC, key_usage)
             .may_be_present(x509.BasicConstraints, Criticality.AGNOSTIC, no_authority)
         )
+        authorities = self.authorities
+        if not authorities:
+            raise rules.NO_PATH.denied(subject=_name(certificate), issuer=certificate.issuer.rfc4514_string())
         verifier = (
-            (
-                PolicyBuilder()
-                .store(Store(list(self.authorities)))
-                .time(now.replace(tzinfo=None))
-                .max_chain_depth(self.options.maximum_depth)
-                .extension_policies(ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=leaf)
-                .build_client_verifier()
-            )
-            if self.authorities
-            else None
+            PolicyBuilder()
+            .store(Store(list(authorities)))
+            .time(now.replace(tzinfo=None))
+            .max_chain_depth(self.options.maximum_depth)
+            .extension_policies(ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=leaf)
+            .build_client_verifier()
         )
-        if verifier is None:
-            raise Denied("PKI-001", "no authority is trusted on this server", "aucune autorité n'est reconnue par ce serveur")
         try:
-            chain = verifier.verify(certificate, [a for a in self.authorities if a.issuer != a.subject]).chain
+            chain = verifier.verify(certificate, [a for a in authorities if a.issuer != a.subject]).chain
         except VerificationError as wrong:
             raise _path_refusal(certificate, use, wrong) from None
         return chain[1] if len(chain) > 1 else chain[0]
@@ -217,85 +232,82 @@ class TrustStore:
         except x509.ExtensionNotFound:
             present = set()
         if not present & self.options.policies:
-            raise Denied(
-                "PKI-006",
-                f"the certificate carries none of the accepted policies {', '.join(sorted(self.options.policies))}",
-                "le certificat ne porte aucune des politiques acceptées",
-            )
+            raise rules.NO_POLICY.denied(subject=_name(certificate), wanted=", ".join(sorted(self.options.policies)))
 
     def _check_revocation(self, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> None:
-        known = self._lists.get(issuer.subject.public_bytes())
+        known = self._lists.get(_key_of(issuer))
+        label = issuer.subject.rfc4514_string()
         if known is None:
             if self.options.crl_required:
-                raise Denied(
-                    "PKI-005",
-                    f"no revocation list of {issuer.subject.rfc4514_string()} is known here: nobody is accepted",
-                    "aucune liste de révocation de l'autorité n'est connue : refus",
-                    "the operator must provide the list",
-                )
+                raise rules.NO_LIST.denied(issuer=label, reason="none was given")
             return
         until = known.crl.next_update_utc
         if until is not None and now > until:
             if now > until + self.options.crl_grace:
-                raise Denied(
-                    "PKI-005",
-                    f"the revocation list of {issuer.subject.rfc4514_string()} ended on {until:%Y-%m-%d %H:%M} UTC",
-                    "la liste de révocation de l'autorité est périmée",
-                    "the operator must provide a fresh list",
-                )
-            self._warn(
-                f"stale revocation list of {issuer.subject.rfc4514_string()} used under grace, ended {until:%Y-%m-%d %H:%M} UTC"
-            )
+                raise rules.NO_LIST.denied(issuer=label, reason=f"nextUpdate {until:%Y-%m-%d %H:%M} UTC")
+            self._warn(f"stale revocation list of {label} used under grace, ended {until:%Y-%m-%d %H:%M} UTC")
         if certificate.serial_number in known.revoked:
-            raise Denied("PKI-004", "the certificate is revoked", "le certificat est révoqué", "use a certificate in force")
+            raise rules.REVOKED.denied(subject=_name(certificate), serial=f"{certificate.serial_number:x}")
+
+
+def require_transaction(partner: Partner | None, transaction: str) -> None:
+    """`Denied` when the partner is enrolled for other transactions than this one (`ITI-41`); None may send any."""
+    if partner is not None and partner.transactions and transaction not in partner.transactions:
+        raise rules.NOT_ALLOWED.denied(organisation=partner.organisation, transaction=transaction)
+
+
+def _name(certificate: x509.Certificate) -> str:
+    return certificate.subject.rfc4514_string()
+
+
+def _key_of(certificate: x509.Certificate) -> bytes:
+    """Name and public key of an authority: what a revocation list belongs to."""
+    key = certificate.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return certificate.subject.public_bytes() + key
+
+
+def _scope_problem(crl: x509.CertificateRevocationList) -> str:
+    """Why this list does not tell of every revoked certificate of its authority; empty when it does (RFC 5280: 5.2)."""
+    for extension in crl.extensions:
+        if extension.oid == ExtensionOID.DELTA_CRL_INDICATOR:
+            return "delta lists are not supported, give the complete one"
+        if isinstance(extension.value, x509.IssuingDistributionPoint):
+            scope = extension.value
+            if scope.indirect_crl or scope.only_some_reasons or scope.only_contains_attribute_certs:
+                return "its scope (issuingDistributionPoint) leaves certificates or reasons out"
+            if scope.only_contains_ca_certs:
+                return "it tells of authorities only (issuingDistributionPoint)"
+        elif extension.critical:
+            return f"its critical extension {extension.oid.dotted_string} is not known here"
+    return ""
 
 
 def _check_key(certificate: x509.Certificate, minimum_rsa: int) -> None:
     key = certificate.public_key()
+    if isinstance(key, ec.EllipticCurvePublicKey) or (isinstance(key, rsa.RSAPublicKey) and key.key_size >= minimum_rsa):
+        return
     if isinstance(key, rsa.RSAPublicKey):
-        if key.key_size < minimum_rsa:
-            raise Denied(
-                "PKI-007",
-                f"RSA key of {key.key_size} bits; at least {minimum_rsa} are wanted",
-                f"clé RSA de {key.key_size} bits ; au moins {minimum_rsa} sont exigés",
-            )
-    elif not isinstance(key, ec.EllipticCurvePublicKey):
+        kind = f"RSA {key.key_size} bits"
+    else:
         kind = "DSA" if isinstance(key, dsa.DSAPublicKey) else type(key).__name__
-        raise Denied("PKI-007", f"keys of kind {kind} are not accepted; RSA or EC", f"clé de type {kind} refusée ; RSA ou EC")
+    raise rules.WEAK_KEY.denied(subject=_name(certificate), kind=kind, minimum=minimum_rsa)
 
 
 def _check_dates(certificate: x509.Certificate, now: datetime) -> None:
-    if now > certificate.not_valid_after_utc:
-        raise Denied(
-            "PKI-003",
-            f"the certificate ended on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC",
-            "le certificat a expiré",
-            "renew it",
-        )
-    if now < certificate.not_valid_before_utc:
-        raise Denied(
-            "PKI-003",
-            f"the certificate begins on {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC",
-            "le certificat n'est pas encore valide",
-            "check the clocks of both sides",
-        )
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if not begins <= now <= ends:
+        shown = {"begins": f"{begins:%Y-%m-%d %H:%M}", "ends": f"{ends:%Y-%m-%d %H:%M}"}
+        raise rules.DATES.denied(subject=_name(certificate), **shown)
 
 
 def _path_refusal(certificate: x509.Certificate, use: Use, wrong: VerificationError) -> Denied:
     text = str(wrong)
-    if "KeyUsage" in text or "authority's certificate" in text:
-        return Denied(
-            "PKI-002",
-            f"the certificate may not be used for {use.name.lower().replace('_', ' ')}: {text}",
-            "le certificat n'est pas fait pour cet usage",
-            "use the certificate made for this purpose",
-        )
-    return Denied(
-        "PKI-001",
-        f"no trusted path from {certificate.issuer.rfc4514_string()}: {text}",
-        "le certificat n'est pas émis par une autorité reconnue",
-        "use a certificate of an authority that this server trusts",
-    )
+    if _NO_BIT in text:
+        words = {"subject": _name(certificate), "use": use.name.lower().replace("_", " "), "wanted": ", ".join(use.value)}
+        return rules.WRONG_USE.denied(**words)
+    if _IS_AUTHORITY in text:
+        return rules.AUTHORITY.denied(subject=_name(certificate))
+    return rules.NO_PATH.denied(subject=_name(certificate), issuer=certificate.issuer.rfc4514_string(), log=text)
 
 
 def signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:

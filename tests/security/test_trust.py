@@ -119,7 +119,7 @@ def test_a_certificate_without_key_usage_is_refused() -> None:
 def test_an_authority_does_not_act_as_a_partner() -> None:
     constraints = x509.BasicConstraints(ca=True, path_length=None)
     both = leaf((constraints, True), (usage(digital_signature=True, key_cert_sign=True), True))
-    assert refusal(store(), both).rule == "PKI-002"
+    assert refusal(store(), both).rule == "PKI-012"
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_what_the_test_authority_issues_is_trusted_and_what_it_revokes_is_not(tm
     trust.check(load("web.crt"), Use.AUTHENTICATION)
     assert refusal(trust, load("web.crt"), Use.NON_REPUDIATION).rule == "PKI-002"
     assert refusal(trust, load("old.crt")).rule == "PKI-003"
-    assert refusal(trust, authority.certificate).rule == "PKI-002"
+    assert refusal(trust, authority.certificate).rule == "PKI-012"
     authority.revoke("clinic")
     trust.replace([authority.certificate], [crl()])
     assert refusal(trust, load("clinic.crt")).rule == "PKI-004"
