@@ -6,6 +6,7 @@ import json
 import shutil
 import stat
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from security.pki import KNOW_HOW_OID, PROFESSION_OID, PkiError, TestAuthority, read_private_extension
+from security.pki import (
+    KNOW_HOW_OID,
+    PROFESSION_OID,
+    PkiError,
+    TestAuthority,
+    read_index,
+    read_private_extension,
+    signing_files,
+    tls_files,
+)
 from security.trust import signed_by
 
 
@@ -48,6 +58,8 @@ def test_a_person_carries_the_national_id_profession_and_know_how(authority: Tes
     assert read_private_extension(certificate, KNOW_HOW_OID) == row.know_how == "SM05"
     usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
     assert usage.digital_signature and usage.content_commitment and not usage.key_cert_sign
+    assert text(certificate, NameOID.TITLE) == "Medecin"
+    assert [len(rdn) for rdn in certificate.subject.rdns] == [1, 1, 3]  # C, title, CN + SN + GN
     assert ExtendedKeyUsageOID.CLIENT_AUTH in certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
 
 
@@ -58,6 +70,44 @@ def test_a_structure_names_its_national_id_in_its_unit(authority: TestAuthority)
     assert text(certificate, NameOID.ORGANIZATION_NAME) == "Clinique du Lac"
     assert row.identifier.startswith("3") and len(row.identifier) == 15
     assert read_private_extension(certificate, PROFESSION_OID) == ""
+
+
+def test_a_person_works_at_a_structure_named_by_its_certificate_or_its_id(authority: TestAuthority) -> None:
+    clinic = authority.issue("structure", "clinic", organisation="Clinique du Lac", key_type="ec")
+    row = authority.issue("person", "dr-martin", structure="clinic", key_type="ec")
+    assert (row.structure, row.organisation) == (clinic.identifier, "Clinique du Lac")
+    assert authority.issue("person", "dr-other", structure="3123", key_type="ec").structure == "3123"
+
+
+def test_authentication_and_signature_apart_as_on_a_real_card(authority: TestAuthority) -> None:
+    row = authority.issue("person", "dr-martin", apart=True, transactions=("ITI-18",), key_type="ec")
+    assert [(one.name, one.identifier, one.transactions) for one in authority.issued()] == [
+        (name, row.identifier, ("ITI-18",)) for name in ("dr-martin", "dr-martin.sign")
+    ]
+    usage = [
+        load(authority, name).extensions.get_extension_for_class(x509.KeyUsage).value for name in ("dr-martin", "dr-martin.sign")
+    ]
+    assert [(u.digital_signature, u.content_commitment) for u in usage] == [(True, False), (False, True)]
+    assert load(authority, "dr-martin").subject == load(authority, "dr-martin.sign").subject
+    assert tls_files(authority.folder, "dr-martin")[0].name == "dr-martin.crt"
+    assert [p.name for p in signing_files(authority.folder, "dr-martin")] == ["dr-martin.sign.crt", "dr-martin.sign.key"]
+    authority.revoke("dr-martin")
+    assert all(one.revoked for one in authority.issued())
+    authority.issue("person", "dr-both", key_type="ec")
+    assert signing_files(authority.folder, "dr-both") == tls_files(authority.folder, "dr-both")
+
+
+def test_commands_at_once_lose_no_line_of_the_index(authority: TestAuthority) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: TestAuthority(authority.folder).issue("person", f"card{n}", key_type="ec"), range(8)))
+    assert {row.name for row in authority.issued()} == {f"card{n}" for n in range(8)}
+
+
+def test_an_index_that_is_none_is_told(tmp_path: Path) -> None:
+    for wrong in ("", "{}x", "[1]", '[{"name": "a"}]'):
+        (tmp_path / "index.json").write_text(wrong)
+        with pytest.raises(PkiError, match="is no index of a test authority"):
+            read_index(tmp_path / "index.json")
 
 
 def test_a_server_is_named_by_its_hosts(authority: TestAuthority) -> None:
@@ -128,6 +178,13 @@ def test_refusals_name_the_remedy(authority: TestAuthority, tmp_path: Path) -> N
         TestAuthority.create(authority.folder)
     with pytest.raises(PkiError, match="carnet pki init"):
         TestAuthority(tmp_path / "nowhere")
+    with pytest.raises(PkiError, match="no certificate with key 'other'; it holds: card"):
+        tls_files(authority.folder, "other")
+    with pytest.raises(PkiError, match="person"):
+        authority.issue("structure", "clinic", apart=True)
+    with pytest.raises(PkiError, match="in ASCII"):
+        authority.issue("person", "dr", profession="médecin")
+    assert [row.name for row in authority.issued()] == ["card"]
 
 
 def test_openssl_comes_to_the_same_verdicts(authority: TestAuthority) -> None:

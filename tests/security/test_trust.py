@@ -196,9 +196,7 @@ def test_a_stale_list_still_revokes_under_grace() -> None:
         (revocation_list(ROOT_NAME, ROOT_KEY, number=9, delta=True), "delta"),
     ],
 )
-def test_a_list_that_cannot_be_used_is_ignored_and_the_one_in_force_stays(
-    bad: x509.CertificateRevocationList, word: str
-) -> None:
+def test_a_list_that_cannot_be_used_is_ignored_and_the_one_in_force_stays(bad: x509.CertificateRevocationList, word: str) -> None:
     trust = store(revocation_list(ROOT_NAME, ROOT_KEY, LEAF.serial_number, number=2))
     trust.replace([ROOT], [bad])
     assert word in trust.warnings[-1]
