@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from security.refusal import TrustRule
 from security.rules_pki import PKI_RULES
+from security.rules_signature import SIGNATURE_RULES
 
 #: All rows, in the order of the request: certificate, signature, assertion, rights, signed sets.
-TRUST_RULES: tuple[TrustRule, ...] = (*PKI_RULES,)
+TRUST_RULES: tuple[TrustRule, ...] = (
+    *PKI_RULES,
+    *SIGNATURE_RULES,
+)
 
 
 def trust_rule(id: str) -> TrustRule:

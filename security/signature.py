@@ -1,22 +1,23 @@
 """The gate to xmlsec: the only file that imports it, and the only place where an XML signature is computed or verified.
 
 xmlsec never chooses a key here and never follows a reference: the key is pinned to a certificate that our own code took from the
-one place the profile allows, algorithms come from lists, and the structure of the signature was judged before (a structural
-gate stands in front of every call: `security/saml_signature.py` for assertions, `security/signed_info.py` for messages). A message's
-digests are computed by us (`security/canonical.py`), since xmlsec only digests what is in the tree: of it xmlsec verifies the value
-over SignedInfo. Source: XML Signature Syntax and Processing 1.1.
+one place the profile allows, algorithms come from lists, and a structural gate stands in front of every call
+(`security/saml_signature.py` for assertions, `security/signed_info.py` for messages). A message's digests are computed by us
+(`security/canonical.py`), since xmlsec only digests what is in the tree: of a message it verifies the value over SignedInfo.
+Source: XML Signature Syntax and Processing 1.1.
 """
 
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import xmlsec as _xmlsec
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from lxml import etree
 
 xmlsec: Any = _xmlsec  # its type stubs lack half of the module
@@ -37,7 +38,7 @@ class Method:
     """One accepted signature method: the key's family, and its name in xmlsec."""
 
     family: str
-    transform: object
+    transform: Any
 
 
 #: The whole list of signature methods of messages, by URI (XML Signature 1.1: 6.4; RFC 6931: 2.3).
@@ -105,7 +106,7 @@ def sign_enveloped(element: etree._Element, key_pem: bytes, certificate_pem: byt
 
 
 def family_of(certificate: x509.Certificate) -> str:
-    """"RSA", "EC", or the name of another kind of key."""
+    """The kind of its key: RSA, EC, or another name."""
     key = certificate.public_key()
     if isinstance(key, rsa.RSAPublicKey):
         return "RSA"
@@ -147,10 +148,8 @@ class SigningKey:
         if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
             raise ValueError(f"messages are signed with RSA and EC keys, not with {type(key).__name__}")
         self.method = _MORE + ("rsa-sha256" if isinstance(key, rsa.RSAPrivateKey) else "ecdsa-sha256")
-        plain = key.private_bytes(
-            serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        self._key = xmlsec.Key.from_memory(plain, xmlsec.KeyFormat.PKCS8_DER, None)
+        plain = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        self._key = xmlsec.Key.from_memory(plain, xmlsec.KeyFormat.PEM, None)
 
     def sign(self, octets: bytes) -> bytes:
         """The signature value of `octets` under `method`; ECDSA as r and s side by side."""
