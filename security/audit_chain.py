@@ -21,6 +21,8 @@ from security.audit_store import AuditStore, Kind, Place, seal
 KEY_BYTES = 32
 KEY_FILE = "audit-key"
 ANCHOR_FILE = "audit-anchors"
+#: More than the longest line of the file.
+_TAIL = 64 * 1024
 
 
 class AuditKeyError(Exception):
@@ -79,12 +81,7 @@ class AnchorFile:
         """One anchor more, durable when it returns. Nothing when there is no record yet."""
         if not heads:
             return
-        lines = self._lines()
-        # A line that a crash cut off says nothing: it goes, and the chain continues from the one before it.
-        if lines and not lines[-1].endswith("\n"):
-            lines.pop()
-            os.truncate(self._path, sum(len(line.encode()) for line in lines))
-        before = lines[-1].partition(" ")[0] if lines else ""
+        before = self._last_seal()
         told = json.dumps(
             {
                 "at": time.time_ns() // 1_000_000,
@@ -123,6 +120,21 @@ class AnchorFile:
             before = mac
             anchors.append(Anchor(anchor["at"], {int(lane): (n, m) for lane, (n, m) in anchor["heads"].items()}))
         return anchors, wrong
+
+    def _last_seal(self) -> str:
+        """The seal of the last whole line. A line that a crash cut off says nothing: it is taken away."""
+        try:
+            with open(self._path, "r+b") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - _TAIL))
+                tail = file.read()
+                whole = tail[: tail.rfind(b"\n") + 1]
+                if len(whole) < len(tail):
+                    file.truncate(size - len(tail) + len(whole))
+        except FileNotFoundError:
+            return ""
+        lines = whole.splitlines()
+        return lines[-1].partition(b" ")[0].decode() if lines else ""
 
     def _lines(self) -> list[str]:
         try:
@@ -222,13 +234,15 @@ def unended(store: AuditStore, before: int) -> tuple[list[Place], dict[int, int]
     settled = store.marks("settled")
     for lane, (end, _) in store.heads().items():
         number = settled.get(lane, 0)
+        old = True  # nothing behind the first record that is young is settled
         while number < end and (page := store.after(lane, number)):
             for record in page:
                 number = record.place.number
+                old = old and record.at < before
                 if record.kind == Kind.END:
                     ended.add(record.content.of)  # type: ignore[union-attr]  # of its kind
-                elif record.kind == Kind.BEGUN and record.at < before:
+                elif record.kind == Kind.BEGUN and old:
                     begun.append(record.place)
-                if record.at < before:
+                if old:
                     marks[lane] = number
     return [place for place in begun if place not in ended], marks
