@@ -14,6 +14,7 @@ from alembic.runtime.migration import MigrationContext
 
 import registry.tables
 import repository.tables
+import security.replay
 from registry.codes import CodeBook
 from registry.iti42 import RegisterDocumentSet
 from storage.database import METADATA, open_database
@@ -23,7 +24,7 @@ from tests.registry.asking import BOTH, Consumer
 from tests.registry.submissions import documents, new_patient
 
 #: Whoever compares METADATA must have imported every room that declares tables in it.
-ROOMS = (registry.tables, repository.tables)
+ROOMS = (registry.tables, repository.tables, security.replay)
 
 #: One step more, as a later release might bring it: another column, filled from what is there, and a table.
 SECOND = f'''
