@@ -239,7 +239,7 @@ class TrustStore:
         label = issuer.subject.rfc4514_string()
         if known is None:
             if self.options.crl_required:
-                raise rules.NO_LIST.denied(issuer=label, reason="none was given")
+                raise rules.NO_LIST.denied(issuer=label, reason="-")
             return
         until = known.crl.next_update_utc
         if until is not None and now > until:

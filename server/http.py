@@ -3,8 +3,9 @@
 
 What this file adds to gunicorn, because it is also served without a proxy in front:
 
-- a connection takes a thread only when its header is whole, and its body too when that is small: slow senders wait in the
-  event loop, where they cost a buffer and no thread;
+- a connection takes a thread only when its TLS handshake is done and its header is whole, and its body too when that is small:
+  slow senders wait in the event loop, where they cost a buffer and no thread;
+- each TLS handshake is made with the certificates as they are then, and one that fails is told (`Tls`);
 - a thread that receives a large body or sends an answer waits at most `stall_seconds`, and for a body no longer than
   `body_rate` allows;
 - closing lingers in the event loop, not on the thread that serves everybody;
@@ -17,16 +18,21 @@ believed, and header names with an underscore are dropped.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import random
 import re
 import socket
+import ssl
+import stat
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from selectors import EVENT_READ
+from pathlib import Path
+from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
@@ -74,6 +80,15 @@ class HttpOptions:
     access_log: bool = False
 
 
+@dataclass(slots=True)
+class Tls:
+    """How connections are secured: `context` is asked before every handshake; `failed` is told of each that did not succeed, with
+    the address and the exception, on a thread of the pool. It may be set in the worker, once there is somebody to tell."""
+
+    context: Callable[[], ssl.SSLContext]
+    failed: Callable[[str, Exception], None]
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A bound and listening socket. Raises OSError when the address is taken or not ours."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -88,25 +103,63 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(listener: socket.socket, load: Callable[[], WSGIApp], options: HttpOptions, ready: Callable[[], None]) -> None:
+def listen_at(path: str) -> socket.socket:
+    """A listening unix socket of mode 0660. One that a dead server has left there is removed.
+
+    Raises OSError when a server listens there, or when something else stands at the path.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if os.path.lexists(path):
+            if not stat.S_ISSOCK(os.lstat(path).st_mode):
+                raise OSError(errno.EEXIST, "something that is no socket stands there")
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                if probe.connect_ex(path) == 0:
+                    raise OSError(errno.EADDRINUSE, "a server listens there")
+            Path(path).unlink()
+        mask = os.umask(0o117)
+        try:
+            listener.bind(path)
+        finally:
+            os.umask(mask)
+        listener.listen(1024)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def serve(
+    listener: socket.socket,
+    load: Callable[[], WSGIApp],
+    options: HttpOptions,
+    ready: Callable[[], None],
+    tls: Tls | None = None,
+) -> None:
     """Serve until SIGTERM or SIGINT, then drain and return (by `SystemExit`).
 
     `load` builds the application in each worker, after the fork: it opens the database there. `ready` is called once, in the
-    first worker, when requests can be answered.
+    first worker, when requests can be answered. With `tls` nothing is spoken but https.
     """
-    _Application(listener, load, options, ready).run()
+    _Application(listener, load, options, ready, tls).run()
 
 
-def peer_certificate(environ: Environ) -> bytes | None:
+def peer_certificate(environ: Mapping[str, Any]) -> bytes | None:
     """The DER certificate of the client as TLS has verified it, or None on a plain connection."""
-    get = getattr(environ.get("gunicorn.socket"), "getpeercert", None)
-    return get(True) if get else None
+    sock = environ.get("gunicorn.socket")
+    return sock.getpeercert(True) if isinstance(sock, ssl.SSLSocket) else None
 
 
 class _Application(BaseApplication):  # type: ignore[misc]
     def __init__(
-        self, listener: socket.socket, load: Callable[[], WSGIApp], options: HttpOptions, ready: Callable[[], None]
+        self,
+        listener: socket.socket,
+        load: Callable[[], WSGIApp],
+        options: HttpOptions,
+        ready: Callable[[], None],
+        tls: Tls | None,
     ) -> None:
+        self._tls = tls
         self._fd = listener.detach()
         self._load = load
         self._options = options
@@ -122,7 +175,7 @@ class _Application(BaseApplication):  # type: ignore[misc]
 
         values = {
             "bind": f"fd://{self._fd}",
-            "worker_class": _worker_class(o),
+            "worker_class": _worker_class(o, self._tls),
             "workers": o.workers,
             "threads": o.threads,
             "worker_connections": o.connections,
@@ -166,6 +219,8 @@ class Admission:
         self._upload_slots = threading.BoundedSemaphore(options.uploads)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if isinstance(environ.get("gunicorn.socket"), ssl.SSLSocket):
+            environ["wsgi.url_scheme"] = "https"
         if environ["PATH_INFO"] in ("/health", "/metrics"):
             return self._app(environ, start_response)
         held = [self._slots]
@@ -315,6 +370,7 @@ class _Connection(gthread.TConn):  # type: ignore[misc]
         self.worker = worker
         self.buffer = bytearray()
         self.needed = 0  # bytes to collect before a thread is taken; 0 while the header is not whole
+        self.greeting = False  # the TLS handshake goes on
         self.deadline = time.monotonic() + worker.options.header_seconds
 
     def init(self) -> None:
@@ -356,6 +412,7 @@ class _Worker(gthread.ThreadWorker):  # type: ignore[misc]
     """gunicorn's threaded worker with requests collected, and connections closed, in its event loop."""
 
     options = HttpOptions()
+    tls: Tls | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -385,20 +442,61 @@ class _Worker(gthread.ThreadWorker):  # type: ignore[misc]
             return error.errno == errno.ECONNABORTED
         self.nr_conns += 1
         conn = _Connection(self, sock, client, listener.getsockname())
-        if self.cfg.is_ssl:
-            self.enqueue_req(conn)
+        self.collecting.add(conn)
+        if self.tls is not None:
+            self.greet(conn, self.tls)
         else:
-            self.collecting.add(conn)
             self.collect(conn)
         return True
+
+    def greet(self, conn: _Connection, tls: Tls) -> None:
+        """Begin TLS, with the certificates as they are now."""
+        try:
+            conn.sock = tls.context().wrap_socket(conn.sock, server_side=True, do_handshake_on_connect=False)
+        except (OSError, ValueError):  # gone already
+            self.drop(conn, False)
+            return
+        conn.greeting = True
+        self.shake_hands(conn)
+
+    def shake_hands(self, conn: _Connection, registered: bool = False) -> None:
+        """Go on with the handshake as far as the client has come."""
+        event = EVENT_READ
+        try:
+            conn.sock.do_handshake()
+            conn.greeting = False
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLWantWriteError:
+            event = EVENT_WRITE
+        except (OSError, ValueError) as error:
+            self.not_met(conn, error)
+            self.drop(conn, registered)
+            return
+        if registered:
+            self.poller.unregister(conn.sock)
+        if conn.greeting:
+            self.poller.register(conn.sock, event, lambda _: self.shake_hands(conn, True))
+        else:
+            self.collect(conn)
+
+    def not_met(self, conn: _Connection, error: Exception) -> None:
+        """Tell of a handshake that failed; not of connections that were only tried and closed."""
+        if self.tls is None or not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return
+        self.tpool.submit(self.tls.failed, conn.client[0] if isinstance(conn.client, tuple) else "", error)
+
+    def finish_request(self, conn: _Connection, fs: Any) -> None:
+        super().finish_request(conn, fs)
+        pending = getattr(conn.sock, "pending", None)
+        if pending is not None and conn.sock.fileno() >= 0 and pending() and conn in self.keepalived_conns:
+            # The next request is decrypted already: the socket will not become readable for it.
+            self.on_client_socket_readable(conn, conn.sock)
 
     def on_client_socket_readable(self, conn: _Connection, client: Any) -> None:
         """A kept-alive connection speaks again."""
         self.poller.unregister(client)
         self.keepalived_conns.remove(conn)
-        if self.cfg.is_ssl:
-            self.enqueue_req(conn)
-            return
         conn.deadline = time.monotonic() + self.options.header_seconds
         self.collecting.add(conn)
         self.collect(conn)
@@ -416,9 +514,10 @@ class _Worker(gthread.ThreadWorker):  # type: ignore[misc]
         """Read what is there; hand the connection to a thread when that is enough."""
         try:
             data = conn.sock.recv(64 * 1024)
-        except (BlockingIOError, InterruptedError):
+        except (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             data = None
-        except OSError:
+        except OSError as error:
+            self.not_met(conn, error)  # with TLS 1.3 a client refuses our certificate after the handshake
             data = b""
         if data == b"":
             self.drop(conn, registered)
@@ -461,6 +560,9 @@ class _Worker(gthread.ThreadWorker):  # type: ignore[misc]
         sock = conn.sock
         try:
             sock.setblocking(False)
+            if isinstance(sock, ssl.SSLSocket):
+                with contextlib.suppress(OSError, ValueError):
+                    sock.unwrap()  # says that this is the end; the client's own end is not waited for
             sock.shutdown(socket.SHUT_WR)
         except (OSError, ValueError):
             sock.close()
@@ -510,6 +612,6 @@ class _Worker(gthread.ThreadWorker):  # type: ignore[misc]
             self._forget(sock, True)
 
 
-def _worker_class(options: HttpOptions) -> type[_Worker]:
+def _worker_class(options: HttpOptions, tls: Tls | None) -> type[_Worker]:
     """gunicorn makes its workers without arguments of ours: the options ride on the class."""
-    return type("Worker", (_Worker,), {"options": options})
+    return type("Worker", (_Worker,), {"options": options, "tls": tls})

@@ -65,9 +65,11 @@ from server.metrics import Metrics
 from server.mllp import MllpListener
 from server.settings import SettingError, Settings
 from server.site import Site
+from server.trust import fetcher_of, identify_node, log_handshake_failure, node_of, registry_tls, trust_of
 from soap.call import Handler
-from soap.endpoint import Endpoint, EndpointOptions, Exchange
+from soap.endpoint import Endpoint, EndpointOptions, Exchange, anonymous
 from soap.limits import Limits
+from soap.request import Identify
 from soap.wire import Do, Wire
 from storage.database import Connection, Database, open_database
 
@@ -111,19 +113,21 @@ def open_kit(settings: Settings, alarm: Callable[[str], None] | None = None) -> 
     if role.role == "repository":
         from soap.client import Client
 
-        client = Client(registry=role.registry_url, timeout=role.registry_seconds)
+        client = Client(registry=role.registry_url, timeout=role.registry_seconds, ssl_context=registry_tls(settings))
     name = role.repository_unique_id or ("" if role.role == "registry" else repository_unique_id(database))
     return Kit(settings, database, store, DocumentIndex(database), name, client)
 
 
 @dataclass(slots=True)
 class Application:
-    """The built server: `wsgi` answers requests, `close` ends what runs beside it."""
+    """The built server: `wsgi` answers requests, `close` ends what runs beside it. `handshake_failed` is told of every TLS
+    connection that did not come about: address and exception."""
 
     wsgi: Site
     kit: Kit
     housekeeping: Housekeeping
     mllp: MllpListener | None = None
+    handshake_failed: Callable[[str, Exception], None] = log_handshake_failure
 
     def close(self) -> None:
         self.housekeeping.stop()
@@ -144,7 +148,12 @@ def build(settings: Settings, feed: socket.socket | None = None) -> Application:
         observe(metrics, exchange)
         journal(exchange)
 
-    endpoint = Endpoint(handlers(kit), endpoint_options(kit, over))
+    trust = trust_of(settings)
+    fetcher = fetcher_of(settings, trust)
+    if fetcher is not None:
+        fetcher.start()
+    identify = identify_node(node_of(settings, trust), settings)
+    endpoint = Endpoint(handlers(kit), endpoint_options(kit, over, identify))
     housekeeping = Housekeeping(
         lambda: collect(kit.store, kit.index, kit.registry), Path(settings.store.data) / "collected", settings.store.collect_hours
     )
@@ -292,7 +301,7 @@ def asking(registry: RegistryView) -> Knows:
 # ---------------------------------------------------------------------------------------------------------------- options
 
 
-def endpoint_options(kit: Kit, observer: Callable[[Exchange], None]) -> EndpointOptions:
+def endpoint_options(kit: Kit, observer: Callable[[Exchange], None], identify: Identify = anonymous) -> EndpointOptions:
     """The endpoint's options out of the settings."""
     settings = kit.settings
     return EndpointOptions(
@@ -301,6 +310,7 @@ def endpoint_options(kit: Kit, observer: Callable[[Exchange], None]) -> Endpoint
         wire=wire_of(settings),
         public_url=settings.server.public_url,
         observe=observer,
+        identify=identify,
     )
 
 

@@ -14,6 +14,7 @@ from lxml import etree
 from metadata.rules.rule import Refused
 from metadata.vocabulary import Transaction
 from schemas.namespaces import SOAP12
+from security.trust import require_transaction
 from soap.addressing import Address, choose, find_message_id, read_addressing
 from soap.body.provide import Contents
 from soap.call import Call, Caller, Note
@@ -84,6 +85,7 @@ class Request:
         if not self.mtom and self.transaction in _MTOM_ONLY:
             self._wire.meet(_MTOM_ONLY[self.transaction], self.notes)
         self.caller = identify(self.environ, envelope.headers)
+        require_transaction(self.caller.partner, self.transaction.code)
         inline = self._inline(envelope.body) if sink.streamed else {}
         contents = Contents(parts, inline, self._staging, self.staged, self._limits, self._wire)
         if self.lack is None:

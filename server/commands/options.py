@@ -22,9 +22,13 @@ OPTIONS: dict[str, str] = {
     "registry": "role.registry_url",
     "patients": "domain.patients",
     "mllp_port": "mllp.port",
+    "socket": "server.socket",
+    "pki": "security.pki",
+    "secure": "security.secure",
 }
 _METAVAR = {
     "data": "DIR", "host": "ADDRESS", "port": "PORT", "database": "URL", "workers": "N", "registry": "URL", "mllp_port": "PORT",
+    "socket": "PATH", "pki": "DIR",
 }  # fmt: skip
 
 
@@ -45,6 +49,10 @@ def takes_settings(*names: str) -> Callable[[F], F]:
         )
         for name in reversed(names):
             row = TABLE[OPTIONS[name]]
+            if row.type is bool:
+                about = f"{row.meaning} ({row.key})."
+                function = click.option(f"--{name}", is_flag=True, default=None, flag_value=True, help=about)(function)
+                continue
             shown = _METAVAR.get(name) or "|".join(row.choices)
             function = click.option(f"--{name.replace('_', '-')}", metavar=shown, help=f"{row.meaning} ({row.key}).")(function)
         return function

@@ -10,13 +10,16 @@ import shlex
 import socket
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from server.commands.options import UsageError, settings_of, takes_settings
 from server.launcher import program
 from server.settings import Settings
+
+if TYPE_CHECKING:
+    from server.http import Tls
 
 _WIDER = (
     "warning: listens on {host} without TLS: everybody who reaches this address can read and submit documents.\n"
@@ -25,7 +28,9 @@ _WIDER = (
 
 
 @click.command("serve")
-@takes_settings("data", "host", "port", "database", "workers", "role", "registry", "patients", "mllp_port")
+@takes_settings(
+    "data", "host", "port", "database", "workers", "role", "registry", "patients", "mllp_port", "secure", "pki", "socket"
+)
 def command(**given: Any) -> None:
     """Serve a document registry and a document repository; the store is made on first use.
 
@@ -38,13 +43,15 @@ def serve(settings: Settings) -> None:
     """Prepare the store, then answer requests until a signal comes."""
     # The program is loaded once, before any fork: the first start takes half the time, and a worker that must be replaced is
     # there again after a twentieth of a second instead of half a second.
-    from server import http, identity_feed, metrics, preparation, wiring
+    from server import http, identity_feed, metrics, preparation, trust, wiring
     from server.settings import SettingError
 
     try:
         wiring.wire_of(settings)
         wiring.policies(settings)
         identity_feed.authorities(settings)
+        trust.check(settings)
+        tls = trust.tls_of(settings)
     except SettingError as error:
         raise UsageError(str(error)) from None
     gc.freeze()  # what is loaded stays shared between the processes
@@ -55,18 +62,23 @@ def serve(settings: Settings) -> None:
     except preparation.StoreError as error:
         raise click.ClickException(str(error)) from None
     try:
-        listener = http.listen(settings.server.host, settings.server.port)
+        socket_path = settings.server.socket
+        listener = http.listen_at(socket_path) if socket_path else http.listen(settings.server.host, settings.server.port)
     except OSError as error:
+        if socket_path:
+            raise UsageError(f"server.socket = {socket_path}: {error.strerror or error}; choose another with --socket") from None
         place = f"server.host = {settings.server.host}, server.port = {settings.server.port}"
         raise UsageError(f"{place}: {error.strerror}; choose another with --host and --port (0: any free port)") from None
     feed = _feed_listener(settings)
-    port = listener.getsockname()[1]
-    if not is_local(settings.server.host):
+    port = 0 if socket_path else listener.getsockname()[1]
+    if not (is_local(settings.server.host) or tls or socket_path):
         click.echo(_WIDER.format(host=settings.server.host), err=True)
     remove_counts = metrics.prepare(settings.server.workers)
     parent = os.getpid()
     try:
-        http.serve(listener, lambda: _load(settings, feed), options_of(settings), lambda: click.echo(greeting(settings, port)))
+        http.serve(
+            listener, lambda: _load(settings, feed, tls), options_of(settings), lambda: click.echo(greeting(settings, port)), tls
+        )
     finally:
         if os.getpid() == parent:
             remove_counts()
@@ -88,7 +100,7 @@ def _feed_listener(settings: Settings) -> socket.socket | None:
         raise UsageError(f"mllp.port = {settings.mllp.port}: {error.strerror}; choose another with --mllp-port") from None
 
 
-def _load(settings: Settings, feed: socket.socket | None) -> Callable[..., Any]:
+def _load(settings: Settings, feed: socket.socket | None, tls: Tls | None) -> Callable[..., Any]:
     """In a worker: the application."""
     from server import wiring
 
@@ -97,7 +109,10 @@ def _load(settings: Settings, feed: socket.socket | None) -> Callable[..., Any]:
     )
     # It greets at every start; what goes wrong on the wire is told by our own border.
     logging.getLogger("spyne").setLevel(logging.ERROR)
-    return wiring.build(settings, feed).wsgi
+    application = wiring.build(settings, feed)
+    if tls is not None:
+        tls.failed = application.handshake_failed
+    return application.wsgi
 
 
 def options_of(settings: Settings) -> Any:
@@ -138,6 +153,8 @@ def greeting(settings: Settings, port: int) -> str:
     base = settings.base_url(port)
     role = settings.role.role
     lines = [f"Carnet {version()} is ready."]
+    if settings.server.socket:
+        lines.append(f"  listens on  unix socket {settings.server.socket}")
     if role != "registry":
         lines.append(f"  repository  {base}/xds/repository   ITI-41, ITI-43, ITI-86   (WSDL: ?wsdl)")
     if role != "repository":

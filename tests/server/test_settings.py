@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server import identity_feed, wiring
+from server import identity_feed, trust, wiring
 from server.commands.serve import greeting, is_local, options_of
 from server.settings import GROUPS, TABLE, Row, SettingError, Settings, load
 from server.settings_page import settings_page
@@ -112,16 +112,19 @@ OTHER: dict[str, Any] = {
     "domain.profile": "dmp-fr",
     "domain.rules": "DE-416=warn",
     "domain.wire_rows": "WIRE-058=accept",
+    "security.crl_urls": "http://lists.example/ca.crl",
+    "security.ocsp_url": "http://ocsp.example/",
     "store.database": "sqlite:////other/store.sqlite",
 }
-#: Read where the thing itself is made; each has a test of its own: in test_serve.py, test_mllp.py, test_two_servers.py,
-#: test_patient_record.py or here.
+#: Read where the thing itself is made; each has a test of its own: in test_serve.py, test_secure.py, test_mllp.py,
+#: test_two_servers.py, test_patient_record.py or here.
 ELSEWHERE = {
     "domain.folder",
     "server.host", "server.port", "server.metrics", "server.workers", "store.data", "store.collect_hours", "role.role",
     "role.registry_url", "role.registry_seconds", "role.ask_closed", "domain.multi_patient", "domain.iti61_response",
     "domain.on_demand", "domain.retention_years",
     "mllp.port", "mllp.certificate", "mllp.key", "mllp.authorities",
+    "server.socket", "security.secure", "security.front", "security.certificate", "security.key", "security.ocsp",
 }  # fmt: skip
 
 
@@ -155,6 +158,10 @@ def governed(settings: Settings) -> list[object]:
         wiring.remove_options(settings),
         wiring.register_options(settings),
         wiring.repository_options(settings, named),
+        trust.sources_of(settings),
+        trust.trust_options(settings),
+        trust.ocsp_options(settings),
+        trust.fetch_interval(settings),
         settings.base_url(),
         settings.database_url(),
     ]
