@@ -225,7 +225,7 @@ _DICTIONARY = json.dumps(
     {
         "event": _pair(QUERY), "action": "E", "outcome": 0, "types": [["ITI-18", "IHE Transactions", "Registry Stored Query"]],
         "participants": [
-            ["http://www.w3.org/2005/08/addressing/anonymous", 1, [["110153", "DCM", "Source Role ID"]], "127.0.0.1", "", "", "", ""],
+            ["http://www.w3.org/2005/08/addressing/anonymous", 1, [["110153", "DCM", "Source Role ID"]], "127.0.0.1", "", ""],
             ["http://127.0.0.1:8080/xds/registry", 0, [["110152", "DCM", "Destination Role ID"]], "127.0.0.1", "", "", "", ""],
         ],
         "objects": [["^^^&1.2.250.1.213.1.4.10&ISO", _pair(PATIENT_NUMBER), 1, 1, "", "", [], 0]],

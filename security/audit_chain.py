@@ -49,7 +49,8 @@ def read_key(path: Path) -> bytes:
         text = path.read_text(encoding="ascii").strip()
         key = bytes.fromhex(text)
     except OSError as error:
-        raise AuditKeyError(f"{path}: the key of the audit trail cannot be read: {error.strerror}; bring it back from a backup") from None
+        remedy = "bring it back from a backup"
+        raise AuditKeyError(f"{path}: the key of the audit trail cannot be read: {error.strerror}; {remedy}") from None
     except ValueError:
         raise AuditKeyError(f"{path}: {KEY_BYTES * 2} hexadecimal digits are expected; bring it back from a backup") from None
     if mode & 0o077:

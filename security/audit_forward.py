@@ -1,7 +1,7 @@
 """Store and forward: the records of the store, lane after lane, to an Audit Record Repository, each at least once.
 
-(ITI TF-2: 3.20.4.1.1: what cannot be delivered is kept and sent later.) How far each lane was delivered is a mark in the database,
-moved only when the receiver has read the batch. After a failure the same records are sent again, the same octets.
+(ITI TF-2: 3.20.4.1.1: what cannot be delivered is kept and sent later.) How far each lane was delivered is a mark in the
+database, moved only when the receiver has read the batch. After a failure the same records are sent again, the same octets.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Forwarder:
         self._name = f"sent {receiver.host}:{receiver.port}"
 
     def run(self) -> int:
-        """Deliver everything there is, and return how many records that were. Raises syslog.NotDelivered; what was delivered before
-        is marked, and stays so."""
+        """Deliver everything there is, and return how many records that were. Raises syslog.NotDelivered; what was delivered
+        before is marked, and stays so."""
         total = 0
         marks = self._store.marks(self._name)
         for lane, (end, _) in self._store.heads().items():

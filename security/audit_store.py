@@ -1,8 +1,8 @@
 """Where audit records are kept: rows of the database, each sealed by a key to the one before it.
 
 `append` works inside the caller's transaction: the record of an act is committed with the act. A record's seal is
-HMAC-SHA256(key, place, time, kind, patient, seal before it, body); whoever changes, removes, swaps or inserts rows without the key is
-found by `audit_chain.verify`. A tail that is cut off is found by the anchors, which stand in a file.
+HMAC-SHA256(key, place, time, kind, patient, seal before it, body); whoever changes, removes, swaps or inserts rows without the
+key is found by `audit_chain.verify`. A tail that is cut off is found by the anchors, which stand in a file.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ class AuditStore:
     def marks(self, name: str) -> dict[int, int]:
         """How far `name` has come, by lane."""
         with self.database.read() as connection:
-            return {lane: number for lane, number in connection.execute(_MARKS, {"of_name": name})}
+            return {row[0]: row[1] for row in connection.execute(_MARKS, {"of_name": name})}
 
 
 def _row(record: Stored) -> dict[str, object]:

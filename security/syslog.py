@@ -1,10 +1,11 @@
 """ITI-20 as syslog over TLS: RFC 5424 messages, counted octets (RFC 5425), and batches whose arrival is certain.
 
-(ITI TF-2: 3.20.4.1.) Syslog has no acknowledgement: what a send call has taken may be lost with the receiver. So a batch travels on
-a connection of its own; when all is written our side says that it ends (close_notify of TLS) and waits for the receiver to say the
-same. A receiver says so when it has read everything, and one that was killed cannot say it any more, while the end of its TCP
-connection (FIN) looks the same for both. Whatever else happens leaves the batch in doubt, and it is sent again, the same octets
-under the same PROCID. A receiver that never says close_notify can be taken by its FIN (`Receiver.fin`), which is less certain.
+(ITI TF-2: 3.20.4.1.) Syslog has no acknowledgement: what a send call has taken may be lost with the receiver. So a batch
+travels on a connection of its own; when all is written our side says that it ends (close_notify of TLS) and waits for the
+receiver to say the same. A receiver says so when it has read everything, and one that was killed cannot say it any more, while
+the end of its TCP connection (FIN) looks the same for both. Whatever else happens leaves the batch in doubt, and it is sent
+again, the same octets under the same PROCID. A receiver that never says close_notify can be taken by its FIN (`Receiver.fin`),
+which is less certain.
 """
 
 from __future__ import annotations

@@ -63,6 +63,7 @@ class Exchange:
     code where it has none; `denied` the refusal of trust behind it; `reference` the number under which the log has an
     unexpected error. `seconds` run from the request's header to the last octet of the answer;
     `received` and `sent` count octets of the bodies on the wire. `broken` tells that the answer did not go out whole.
+    `trace` is what `EndpointOptions.record` wants to find again when the exchange is over.
     """
 
     method: str
@@ -85,6 +86,7 @@ class Exchange:
     received: int = 0
     sent: int = 0
     broken: bool = False
+    trace: object = None
 
 
 def unobserved(exchange: Exchange) -> None:
@@ -97,9 +99,10 @@ class EndpointOptions:
 
     `staging` makes the files in which documents wait. `public_url` (`https://xds.example.org`) is what the WSDL names; empty: the
     host that the request names. `explain_base` + rule id is the address of the page that explains a rule; empty: none.
-    `identify` says who is calling, or raises Fault; it sees the WSGI environ and the SOAP headers. `observe` is called once for
-    every request, after its answer. `understood` are header blocks (`{namespace}local`) that a handler or `identify` processes,
-    beside WS-Addressing and wsse:Security.
+    `identify` says who is calling, or raises Fault; it sees the WSGI environ and the SOAP headers. `record` is called once for
+    every POST to an address of ours, when its answer is made and nothing of it is sent: what it raises is answered instead, and
+    the answer is given up. `observe` is called once for every request, after its answer. `understood` are header blocks
+    (`{namespace}local`) that a handler or `identify` processes, beside WS-Addressing and wsse:Security.
     """
 
     staging: Staging
@@ -109,6 +112,7 @@ class EndpointOptions:
     public_url: str = ""
     identify: Identify = anonymous
     observe: Callable[[Exchange], None] = unobserved
+    record: Callable[[Exchange], None] = unobserved
     understood: frozenset[str] = frozenset()
 
 
@@ -167,6 +171,16 @@ class Endpoint:
             exchange.caller = request.caller or Caller(address=environ.get("REMOTE_ADDR", ""))
             exchange.message_id, exchange.action, exchange.mtom = request.message_id, request.action, request.mtom
             exchange.notes, exchange.received = request.notes, request.received
+        return self._recorded(reply, request, exchange)
+
+    def _recorded(self, reply: Reply, request: Request, exchange: Exchange) -> Reply:
+        """No record, no answer: what a failing `record` leaves is a refusal, which gives nothing away."""
+        try:
+            self._options.record(exchange)
+        except Exception as error:
+            _give_up(reply)
+            exchange.status, exchange.fault, exchange.findings = None, "", ()
+            return self._settle(error, request, exchange)
         return reply
 
     def _work(self, request: Request, url: str, exchange: Exchange) -> Reply:
@@ -272,6 +286,13 @@ def _form(request: Request) -> Form:
     return Form(request.mtom, request.soap11, request.message_id)
 
 
+def _give_up(reply: Reply) -> None:
+    """Ends what the pieces of an answer that is not sent hold open."""
+    close = getattr(reply.pieces, "close", None)
+    if close is not None:
+        close()
+
+
 class _Sending:
     """An answer on its way. A piece that fails breaks the connection: the server cannot have sent the whole length.
 
@@ -303,9 +324,7 @@ class _Sending:
         reply, self._reply = self._reply, None
         if reply is None:
             return
-        close = getattr(reply.pieces, "close", None)
-        if close is not None:
-            close()
+        _give_up(reply)
         exchange = self._exchange
         exchange.broken = exchange.sent != reply.length and exchange.method != "HEAD"
         exchange.seconds = time.perf_counter() - self._started

@@ -1,0 +1,357 @@
+"""The audit trail of a serving process (ATNA, ITI-20): every request leaves a record before its answer leaves.
+
+What is written in one transaction (a submission, an update, a removal, an identity message) has its record in that same
+transaction: `watched` opens the deed, and the database that `around` makes writes the record with the first write. What only
+reads has its record made durable by `record`, before the first octet of the answer; a retrieve is recorded as begun, and its
+end, with what was really sent, follows when the last octet is out. So is ITI-86, and ITI-41 whose registry is elsewhere: what
+becomes of them is known only after they have written. A record of success that turned out to be none is corrected by an end of
+its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from metadata.rules.rule import Finding
+from metadata.vocabulary import ErrorCode, ResponseStatus, Severity, Transaction
+from security.audit import (
+    MAJOR,
+    MINOR,
+    ROLE_REPORT,
+    SERIOUS,
+    SUCCESS,
+    AuditEvent,
+    End,
+    Participant,
+)
+from security.audit_codes import (
+    APPLICATION,
+    APPLICATION_ACTIVITY,
+    APPLICATION_START,
+    APPLICATION_STOP,
+    DESTINATION,
+    EMERGENCY_OVERRIDE,
+    NODE_AUTHENTICATION,
+    SECURITY_ALERT,
+    SOURCE,
+)
+from security.audit_store import AuditStore, Entry, Place, entry
+from server.audit_events import Deed, Owners, events_of, human, is_emergency
+from soap.call import Answer, Call, Caller, Handler
+from soap.endpoint import Exchange
+from storage.database import Connection, Database
+from storage.errors import StorageError
+
+LOG = logging.getLogger("carnet.audit")
+T = TypeVar("T")
+
+#: What only reads: recorded between the work and the answer.
+READS = frozenset({Transaction.ITI_18, Transaction.ITI_43, Transaction.ITI_51})
+#: Findings that tell of a moment, not of a mistake: outcome 4.
+_BUSY = frozenset({ErrorCode.XDSRegistryBusy, ErrorCode.XDSRepositoryBusy})
+#: Ends that wait to be written together; more are written at once.
+_WAITING = 10_000
+_FLUSH_SECONDS = 0.1
+#: Findings named in one description.
+_SHOWN = 5
+#: Refusals of rights are no failure of authentication.
+_RIGHTS = "ACC-"
+
+
+@dataclass(slots=True)
+class _Act:
+    """The deed under way in a thread: its events, and where its record stands once it is written."""
+
+    call: Call
+    events: list[AuditEvent]
+    begun: bool
+    places: list[Place] | None = None
+    changes: bool = True
+
+
+@dataclass(slots=True)
+class Begun:
+    """What `record` keeps with an exchange until it is over: events recorded as begun, and where."""
+
+    events: Sequence[AuditEvent]
+    places: Sequence[Place]
+
+
+@dataclass(slots=True)
+class Trail:
+    """One for a process; safe for threads. `base_url` is what records call this server where no request has named it.
+
+    `two_steps`: writing transactions that are recorded as begun.
+    """
+
+    store: AuditStore
+    owners: Owners
+    base_url: str
+    two_steps: frozenset[Transaction] = frozenset({Transaction.ITI_86})
+    failed: Callable[[str], None] = lambda kind: None
+    _local: threading.local = field(default_factory=threading.local)
+    _ends: queue.SimpleQueue[Entry] = field(default_factory=queue.SimpleQueue)
+    _stopped: threading.Event = field(default_factory=threading.Event)
+    _flusher: threading.Thread | None = None
+
+    # ------------------------------------------------------------------------------------------------------ life
+
+    def start(self) -> None:
+        """The server has started: said in the trail, durable before the first request is taken."""
+        self.store.write([entry(self._activity(True))])
+        self._flusher = threading.Thread(target=self._flush_always, name="audit", daemon=True)
+        self._flusher.start()
+
+    def stop(self) -> None:
+        """The server stops: every end that waits is written, then this."""
+        self._stopped.set()
+        if self._flusher is not None:
+            self._flusher.join()
+        self._flush()
+        self.store.write([entry(self._activity(False))])
+
+    def _activity(self, starts: bool) -> AuditEvent:
+        process = str(os.getpid())
+        own = Participant(self.base_url, False, (APPLICATION,), alternative=process)
+        kind = APPLICATION_START if starts else APPLICATION_STOP
+        return AuditEvent(APPLICATION_ACTIVITY, "E", _now(), types=(kind,), participants=(own,))
+
+    # -------------------------------------------------------------------------------------------------- handlers
+
+    def watched(self, handlers: Mapping[Transaction, Handler]) -> dict[Transaction, Handler]:
+        """The same handlers; what they write carries the record of the deed."""
+        return {t: h if t in READS else self._watched(h) for t, h in handlers.items()}
+
+    def _watched(self, handler: Handler) -> Handler:
+        def handle(call: Call) -> Answer:
+            deed = Deed(
+                call.transaction, call.caller, call.endpoint_url, call.reply_to, call.body, process=str(os.getpid())
+            )
+            with self.deed(call, events_of(deed, self.owners), begun=call.transaction in self.two_steps):
+                return handler(call)
+
+        return handle
+
+    @contextmanager
+    def deed(self, call: Any, events: list[AuditEvent], *, begun: bool = False) -> Iterator[_Act]:
+        """Inside it, this thread's first write takes the record of `events` along. `call` is what `record` knows it by."""
+        self._local.act = act = _Act(call, events, begun)
+        yield act
+
+    def around(self, database: Database) -> Database:
+        """The database as handlers get it."""
+        return _Watched(database, self)
+
+    # ------------------------------------------------------------------------------------------------- one request
+
+    def record(self, exchange: Exchange) -> None:
+        """Before the answer leaves: the record of what was not recorded yet. Raises StorageError; then no answer may leave that
+        gives anything."""
+        if exchange.denied is not None and not exchange.denied.rule.startswith(_RIGHTS):
+            self.alarm(exchange.caller, exchange.denied.rule)
+        if exchange.transaction is None:
+            return
+        outcome, description = outcome_of(exchange)
+        act = self._taken(exchange.call)
+        if act is not None and act.places:
+            self._settle(act, exchange, outcome, description)
+        elif exchange.transaction is Transaction.ITI_43 and exchange.status is not ResponseStatus.FAILURE and exchange.call:
+            self._begin(exchange)
+        else:
+            events = act.events if act is not None else self._events(exchange)
+            told = [one.ended(outcome, description) for one in events]
+            self.store.write([entry(one) for one in (*told, *self._overrides(exchange))])
+
+    def over(self, exchange: Exchange) -> None:
+        """After the last octet: the end of what had only begun, and of an answer that broke off."""
+        begun = exchange.trace
+        if not isinstance(begun, Begun):
+            return
+        outcome = MINOR if exchange.broken else SUCCESS
+        text = f"the answer broke off after {exchange.sent} octets" if exchange.broken else ""
+        for event, place in zip(begun.events, begun.places, strict=True):
+            self._later(entry(End(place, _now(), outcome, text, exchange.sent, patient=event.patient)))
+
+    def alarm(self, caller: Caller, rule: str) -> None:
+        """Somebody could not prove who he is (DICOM PS3.15 A.5.3.11: Security Alert, Node Authentication)."""
+        self.store.write([entry(self._alert(caller, rule))])
+
+    def node_failure(self, address: str, reason: str, subject: str = "") -> None:
+        """A TLS handshake that failed: `reason` as the library says it, `subject` of the certificate where there was one."""
+        try:
+            self.alarm(Caller(address=address, subject=subject), reason)
+        except StorageError as error:
+            LOG.error("a failed handshake of %s could not be recorded: %s", address, error)
+
+    def say(self, events: Sequence[AuditEvent]) -> None:
+        """Events of others (signatures checked, the log read), durable when it returns."""
+        self.store.write([entry(one) for one in events])
+
+    # ---------------------------------------------------------------------------------------------------- helpers
+
+    def _events(self, exchange: Exchange) -> list[AuditEvent]:
+        """The events of an exchange, however little of it was understood."""
+        assert exchange.transaction is not None
+        call = exchange.call
+        url = call.endpoint_url if call else self.base_url + exchange.path[:200]
+        reply_to = call.reply_to if call else ""
+        body = call.body if call else None
+        deed = Deed(exchange.transaction, exchange.caller, url, reply_to, body, process=str(os.getpid()))
+        return events_of(deed, self.owners)
+
+    def _begin(self, exchange: Exchange) -> None:
+        """ITI-43: what will be given has begun; what is refused is over, in a record of its own (ITI TF-2: 3.43.5)."""
+        failed = {finding.object: finding for finding in exchange.findings}
+        given: list[AuditEvent] = []
+        refused: list[AuditEvent] = []
+        for event in self._events(exchange):
+            for wanted, kept in ((False, given), (True, refused)):
+                ids = [one.id for one in event.objects if one.role == ROLE_REPORT and (one.id in failed) is wanted]
+                if ids:
+                    said = _described([failed[id] for id in ids]) if wanted else ""
+                    kept.append(event.ended(SERIOUS if wanted else SUCCESS, said, ids))
+        entries = [entry(one, begun=True) for one in given]
+        more = [entry(one) for one in (*refused, *self._overrides(exchange))]
+        places = self.store.write([*entries, *more])
+        exchange.trace = Begun(given, places[: len(given)])
+
+    def _settle(self, act: _Act, exchange: Exchange, outcome: int, description: str) -> None:
+        """The record stands already: it is completed where it had only begun, corrected where it was wrong."""
+        assert act.places is not None
+        overrides = [entry(one) for one in self._overrides(exchange)]
+        if not act.begun and outcome == SUCCESS:
+            self.store.write(overrides)
+            return
+        failed = {finding.object for finding in exchange.findings if finding.severity is Severity.ERROR}
+        ends: list[Entry] = []
+        for event, place in zip(act.events, act.places, strict=True):
+            ids = [one.id for one in event.objects if one.role == ROLE_REPORT]
+            done = [id for id in ids if id not in failed]
+            if exchange.status is ResponseStatus.PARTIAL_SUCCESS and done and len(done) < len(ids):
+                ends.append(entry(End(place, _now(), SUCCESS, objects=tuple(done), patient=event.patient)))
+                ends.append(entry(event.ended(outcome, description, [id for id in ids if id in failed])))
+            else:
+                kept = outcome if not done or exchange.status is not ResponseStatus.PARTIAL_SUCCESS else SUCCESS
+                ends.append(entry(End(place, _now(), kept, description if kept else "", patient=event.patient)))
+        self.store.write([*ends, *overrides])
+
+    def _overrides(self, exchange: Exchange) -> list[AuditEvent]:
+        """A glass that was broken is an alert of its own, beside the record of what was done."""
+        assertion = exchange.caller.assertion
+        if not is_emergency(assertion):
+            return []
+        return [
+            replace(one, event=SECURITY_ALERT, action="E", types=(EMERGENCY_OVERRIDE, *one.types), outcome=SUCCESS)
+            for one in self._events(exchange)
+        ]
+
+    def _alert(self, caller: Caller, rule: str) -> AuditEvent:
+        person = human(caller.assertion)
+        theirs = Participant(caller.subject or caller.address or "unknown", person is None, (SOURCE,), address=caller.address)
+        own = Participant(self.base_url, False, (DESTINATION,), alternative=str(os.getpid()))
+        people = (theirs, person, own) if person is not None else (theirs, own)
+        return AuditEvent(
+            SECURITY_ALERT, "E", _now(), SERIOUS, (NODE_AUTHENTICATION,), people, description=f"authentication failed: {rule}"
+        )
+
+    def _taken(self, call: Call | None) -> _Act | None:
+        """The deed of this call, once."""
+        act: _Act | None = getattr(self._local, "act", None)
+        self._local.act = None
+        return act if act is not None and call is not None and act.call is call else None
+
+    def current(self) -> _Act | None:
+        """This thread's deed, while nothing of it is written."""
+        act: _Act | None = getattr(self._local, "act", None)
+        return act if act is not None and act.places is None else None
+
+    # ------------------------------------------------------------------------------------------------------- ends
+
+    def _later(self, end: Entry) -> None:
+        """Nobody waits for an end: it goes with others. If it is lost, its event is one whose end is not known."""
+        if self._ends.qsize() < _WAITING and not self._stopped.is_set():
+            self._ends.put(end)
+        else:
+            self.store.write([end])
+
+    def _flush_always(self) -> None:
+        while not self._stopped.wait(_FLUSH_SECONDS):
+            self._flush()
+
+    def _flush(self) -> None:
+        ends: list[Entry] = []
+        while True:
+            try:
+                ends.append(self._ends.get_nowait())
+            except queue.Empty:
+                break
+        try:
+            self.store.write(ends)
+        except StorageError as error:
+            self.failed("audit")
+            LOG.error("%d ends of events could not be written and wait: %s", len(ends), error)
+            for one in ends:
+                self._ends.put(one)
+
+
+class _Watched:
+    """A database whose writes take the record of the thread's deed along."""
+
+    def __init__(self, database: Database, trail: Trail) -> None:
+        self._inner = database
+        self._trail = trail
+        self.dialect = database.dialect
+        self.url = database.url
+        self.read = database.read
+        self.snapshot = database.snapshot
+        self.scrub = database.scrub
+        self.close = database.close
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        act = self._trail.current()
+        if act is None:
+            return self._inner.write(work)
+        entries = [entry(one, begun=act.begun) for one in act.events]
+        store = self._trail.store
+
+        def both(connection: Connection) -> tuple[T, list[Place]]:
+            result = work(connection)
+            return result, store.append(connection, entries)
+
+        result, act.places = self._inner.write(both)
+        return result
+
+
+# ----------------------------------------------------------------------------------------------------------------- outcome
+
+
+def outcome_of(exchange: Exchange) -> tuple[int, str]:
+    """EventOutcomeIndicator, and EventOutcomeDescription: codes and rules, never a text, which may quote what was sent."""
+    if exchange.reference:
+        return MAJOR, f"{exchange.fault or _described(exchange.findings)} (reference {exchange.reference})"
+    if exchange.fault:
+        return SERIOUS, exchange.fault
+    if exchange.status is ResponseStatus.SUCCESS:
+        return SUCCESS, ""
+    errors = [finding for finding in exchange.findings if finding.severity is Severity.ERROR]
+    minor = not errors or all(finding.code in _BUSY for finding in errors)
+    return MINOR if minor else SERIOUS, _described(exchange.findings)
+
+
+def _described(findings: Sequence[Finding]) -> str:
+    counts = Counter(f"{finding.code.value} [{finding.rule}]" if finding.rule else finding.code.value for finding in findings)
+    more = f" and {len(counts) - _SHOWN} more" if len(counts) > _SHOWN else ""
+    return ", ".join(name for name, _ in counts.most_common(_SHOWN)) + more
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

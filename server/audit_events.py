@@ -1,0 +1,297 @@
+"""What each transaction's audit record says: the table, and what a message tells of patients and objects.
+
+(IHE ITI TF-2: the section 3.nn.5.1 of each transaction; RMU: 3.92.5, RMD: 3.62.5, 3.86.5.) One event concerns one patient: what
+touches several makes several events (3.20.7.1). Where a message names no patient, that of the verified assertion stands for it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from lxml import etree
+
+from metadata import schemes
+from metadata.vocabulary import Transaction
+from schemas.namespaces import LCM, RIM, q
+from security.audit import (
+    ERASED,
+    ROLE_JOB,
+    ROLE_QUERY,
+    ROLE_REPORT,
+    SUCCESS,
+    AuditEvent,
+    AuditObject,
+    Participant,
+    patient_object,
+)
+from security.audit_codes import (
+    DCM,
+    DESTINATION,
+    EXPORT,
+    IHE,
+    IMPORT,
+    OBJECT_REF,
+    PATIENT_RECORD,
+    QUERY,
+    REPORT_NUMBER,
+    SOURCE,
+    SUBMISSION_SET,
+    AuditCode,
+)
+from security.identity import Assertion, Coded
+from soap.body.adhoc_query import parse_adhoc_query
+from soap.body.patient_identity import InstanceIdentifier, parse_identity_message
+from soap.body.remove import parse_remove_objects
+from soap.body.retrieve import DocumentRequest, parse_document_requests
+from soap.call import Caller
+
+ANONYMOUS = "http://www.w3.org/2005/08/addressing/anonymous"
+HOME = "ihe:homeCommunityID"
+REPOSITORY = "Repository Unique Id"
+HOME_OF_QUERY = "urn:ihe:iti:xca:2010:homeCommunityId"
+
+#: EventID and action of each transaction; the action of an identity message is that of its event.
+EVENTS: Mapping[Transaction, tuple[AuditCode, str]] = {
+    Transaction.ITI_8: (PATIENT_RECORD, "C"),
+    Transaction.ITI_18: (QUERY, "E"),
+    Transaction.ITI_41: (IMPORT, "C"),
+    Transaction.ITI_42: (IMPORT, "C"),
+    Transaction.ITI_43: (EXPORT, "R"),
+    Transaction.ITI_44: (PATIENT_RECORD, "C"),
+    Transaction.ITI_51: (QUERY, "E"),
+    Transaction.ITI_57: (IMPORT, "U"),
+    Transaction.ITI_61: (IMPORT, "C"),
+    Transaction.ITI_62: (PATIENT_RECORD, "D"),
+    Transaction.ITI_64: (PATIENT_RECORD, "U"),
+    Transaction.ITI_86: (PATIENT_RECORD, "D"),
+    Transaction.ITI_92: (IMPORT, "U"),
+}
+
+#: EventTypeCode of each transaction, with the name of its display.
+NAMES: Mapping[Transaction, str] = {
+    Transaction.ITI_8: "Patient Identity Feed",
+    Transaction.ITI_18: "Registry Stored Query",
+    Transaction.ITI_41: "Provide and Register Document Set-b",
+    Transaction.ITI_42: "Register Document Set-b",
+    Transaction.ITI_43: "Retrieve Document Set",
+    Transaction.ITI_44: "Patient Identity Feed HL7 V3",
+    Transaction.ITI_51: "Multi-Patient Stored Query",
+    Transaction.ITI_57: "Update Document Set",
+    Transaction.ITI_61: "Register On-Demand Document Entry",
+    Transaction.ITI_62: "Remove Metadata",
+    Transaction.ITI_64: "Notify XAD-PID Link Change",
+    Transaction.ITI_86: "Remove Documents",
+    Transaction.ITI_92: "Restricted Update Document Set",
+}
+
+#: Purposes of use by which somebody sees what he may not see otherwise: of the French domain, of HL7 (POU).
+EMERGENCY = frozenset({"bris_de_glace", "centre_15", "BTG", "ETREAT"})
+
+_LIST, _PACKAGE, _EXTERNAL = q(RIM, "RegistryObjectList"), q(RIM, "RegistryPackage"), q(RIM, "ExternalIdentifier")
+_SUBMIT = q(LCM, "SubmitObjectsRequest")
+_CN = re.compile(r"(?:^|,)CN=((?:\\.|[^,\\])*)")
+_QUOTED = re.compile(r"'((?:[^']|'')*)'")
+
+
+class Owners(Protocol):
+    """Whose documents and registered objects are."""
+
+    def documents(self, unique_ids: Iterable[str]) -> Mapping[str, str]: ...
+
+    def objects(self, entry_uuids: Iterable[str]) -> Mapping[str, str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one event says: its patient, other objects, an action of its own, the id of the message (type and value)."""
+
+    patient: str = ""
+    objects: tuple[AuditObject, ...] = ()
+    action: str = ""
+    message: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """One request as far as it was understood: what an event is made of. `body` is None when it was not understood; `parts` are
+    given where the message is no XML."""
+
+    transaction: Transaction
+    caller: Caller
+    endpoint_url: str
+    reply_to: str = ""
+    body: etree._Element | None = None
+    parts: tuple[Part, ...] = ()
+    process: str = ""
+    at: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+
+
+def events_of(deed: Deed, owners: Owners) -> list[AuditEvent]:
+    """The events of a request, as successes; at least one."""
+    code, action = EVENTS[deed.transaction]
+    parts = _understood(deed, owners)
+    assertion = deed.caller.assertion
+    fallback = assertion.patient if assertion is not None else ""
+    basis = AuditEvent(
+        event=code,
+        action=action,
+        at=deed.at,
+        outcome=SUCCESS,
+        types=(AuditCode(deed.transaction.code, IHE, NAMES[deed.transaction]),),
+        participants=tuple(participants_of(deed)),
+        purposes=tuple(_code(one) for one in (assertion.purpose if assertion else None,) if one is not None),
+        reason=assertion.reason if assertion else "",
+    )
+    made = []
+    for part in parts or [Part()]:
+        patient = part.patient or fallback
+        objects = (*((patient_object(patient),) if patient else ()), *part.objects)
+        if patient and part.message:
+            objects = (replace(objects[0], details=(part.message,)), *objects[1:])
+        made.append(replace(basis, action=part.action or action, objects=objects))
+    return made
+
+
+# ------------------------------------------------------------------------------------------------------------ participants
+
+
+def participants_of(deed: Deed) -> list[Participant]:
+    """Source, the person who acts, destination. The documents' direction counts: in ITI-43 the repository is the source."""
+    caller, person = deed.caller, human(deed.caller.assertion)
+    gives = deed.transaction is Transaction.ITI_43
+    theirs = Participant(
+        deed.reply_to or ANONYMOUS, person is None, (DESTINATION if gives else SOURCE,), name=_common_name(caller.subject),
+        address=caller.address,
+    )  # fmt: skip
+    host = urlsplit(deed.endpoint_url).hostname or ""
+    ours = Participant(
+        deed.endpoint_url, False, (SOURCE if gives else DESTINATION,), alternative=deed.process, address=host
+    )
+    people = [person] if person is not None else []
+    return [ours, *people, theirs] if gives else [theirs, *people, ours]
+
+
+def human(assertion: Assertion | None) -> Participant | None:
+    """Who acts, by a verified assertion: `alias<user@issuer>` (ITI TF-2: 3.40.4.2)."""
+    if assertion is None:
+        return None
+    roles = tuple(_code(role) for role in assertion.roles)
+    return Participant(
+        assertion.user_name, True, roles, name=assertion.user_name, person=assertion.name, organisation=assertion.structure
+    )
+
+
+def is_emergency(assertion: Assertion | None) -> bool:
+    """Whether the purpose of use is one that breaks the glass."""
+    return assertion is not None and assertion.purpose is not None and assertion.purpose.code in EMERGENCY
+
+
+def _code(coded: Coded) -> AuditCode:
+    return AuditCode(coded.code, coded.system or DCM, coded.label or coded.code)
+
+
+def _common_name(subject: str) -> str:
+    match = _CN.search(subject)
+    return re.sub(r"\\(.)", r"\1", match[1]) if match else subject
+
+
+# ----------------------------------------------------------------------------------------------------------------- objects
+
+
+def _understood(deed: Deed, owners: Owners) -> list[Part]:
+    """Nothing for a body that was refused because it is none of the transaction's."""
+    if deed.parts:
+        return list(deed.parts)
+    try:
+        return list(_parts(deed, owners)) if deed.body is not None else []
+    except (KeyError, ValueError):
+        return []
+
+
+def _parts(deed: Deed, owners: Owners) -> Iterable[Part]:
+    body = deed.body
+    assert body is not None
+    match deed.transaction:
+        case Transaction.ITI_18 | Transaction.ITI_51:
+            return _query(deed.transaction, body)
+        case Transaction.ITI_43:
+            return _documents(parse_document_requests(body), owners)
+        case Transaction.ITI_86:
+            return _documents(parse_document_requests(body), owners, ERASED)
+        case Transaction.ITI_62:
+            return _removed(parse_remove_objects(body).ids, owners)
+        case Transaction.ITI_44:
+            message = parse_identity_message(body)
+            stays, goes = ([_cx(one) for one in ids] for ids in (message.ids, message.prior))
+            return identity_parts(message.work, stays, goes, ("II", _instance(message.id)))
+        case _:
+            return _submission(body)
+
+
+def _submission(body: etree._Element) -> list[Part]:
+    """The SubmissionSet and its patient, of ITI-41, 42, 57, 61 and 92."""
+    request = body if body.tag == _SUBMIT else body.find(_SUBMIT)
+    objects = request.find(_LIST) if request is not None else None
+    for package in objects.iterchildren(_PACKAGE) if objects is not None else ():
+        found = {e.get("identificationScheme"): e.get("value", "") for e in package.iterchildren(_EXTERNAL)}
+        unique_id = found.get(schemes.SS_UNIQUE_ID)
+        if unique_id is not None:
+            one = AuditObject(unique_id, SUBMISSION_SET, role=ROLE_JOB)
+            return [Part(found.get(schemes.SS_PATIENT_ID, ""), (one,))]
+    return []
+
+
+def _query(transaction: Transaction, body: etree._Element) -> list[Part]:
+    request = parse_adhoc_query(body)
+    details = [("QueryEncoding", "UTF-8"), *([(HOME_OF_QUERY, request.home)] if request.home else [])]
+    asked = AuditObject(
+        request.id,
+        AuditCode(transaction.code, IHE, NAMES[transaction]),
+        role=ROLE_QUERY,
+        query=etree.tostring(body, encoding="unicode", with_tail=False),
+        details=tuple(details),
+    )
+    values = [value for slot in request.slots if slot.name.lower().endswith("patientid") for value in slot.values]
+    patients = dict.fromkeys(name.replace("''", "'") for value in values for name in _QUOTED.findall(value))
+    return [Part(cx, (asked,)) for cx in patients] or [Part("", (asked,))]
+
+
+def _documents(requests: Sequence[DocumentRequest], owners: Owners, cycle: int = 0) -> list[Part]:
+    """The documents of each patient. Those of whom nobody knows whose they are stand together."""
+    known = owners.documents([request.documentUniqueId for request in requests])
+    by_patient: dict[str, dict[str, AuditObject]] = {}
+    for request in requests:
+        id = request.documentUniqueId
+        details = [(REPOSITORY, request.repositoryUniqueId), *([(HOME, request.home)] if request.home else [])]
+        one = AuditObject(id, REPORT_NUMBER, role=ROLE_REPORT, details=tuple(details), lifeCycle=cycle)
+        by_patient.setdefault(known.get(id, ""), {})[id] = one
+    return [Part(cx, tuple(objects.values())) for cx, objects in by_patient.items()]
+
+
+def _removed(entry_uuids: Sequence[str], owners: Owners) -> list[Part]:
+    known = owners.objects(entry_uuids)
+    by_patient: dict[str, list[AuditObject]] = {}
+    for id in dict.fromkeys(entry_uuids):
+        by_patient.setdefault(known.get(id, ""), []).append(AuditObject(id, OBJECT_REF, role=ROLE_REPORT, lifeCycle=ERASED))
+    return [Part(cx, tuple(objects)) for cx, objects in by_patient.items()]
+
+
+def identity_parts(work: str, stays: Sequence[str], goes: Sequence[str], message: tuple[str, str]) -> list[Part]:
+    """The patients of an identity message: `add`, `revise`, `merge`. A merge deletes the one and updates the other
+    (ITI TF-2: 3.8.5.1)."""
+    action = {"add": "C", "revise": "U", "merge": "U"}[work]
+    gone = [Part(cx, action="D", message=message) for cx in dict.fromkeys(goes)] if work == "merge" else []
+    return [*gone, *(Part(cx, action=action, message=message) for cx in dict.fromkeys(stays))]
+
+
+def _cx(one: InstanceIdentifier) -> str:
+    return f"{one.extension}^^^{one.authority}&{one.root}&ISO"
+
+
+def _instance(one: InstanceIdentifier) -> str:
+    return f"{one.root}^{one.extension}" if one.extension else one.root
