@@ -243,6 +243,30 @@ record_event = sa.Table(
 )
 
 
+#: What a patient has said about who may read the record, and who treats or represents them: `registry/rights.py`. `patient` is any
+#: row of the person, `holder` a national id or "".
+patient_right = sa.Table(
+    "patient_right",
+    METADATA,
+    sa.Column("patient", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.SmallInteger, primary_key=True, autoincrement=False),  # registry.rights.Kind
+    sa.Column("holder", sa.Text, primary_key=True),
+    sa.Column("at", sa.BigInteger, nullable=False),  # UTC, YYYYMMDDhhmmss
+    sqlite_with_rowid=False,
+)
+
+
+#: Whose a document is, by its logicalID: who sent it, and whom its first version names as author. Written where rights are asked.
+entry_writer = sa.Table(
+    "entry_writer",
+    METADATA,
+    sa.Column("lid", sa.LargeBinary(16), primary_key=True),
+    sa.Column("role", sa.SmallInteger, primary_key=True, autoincrement=False),  # registry.rights.Writer
+    sa.Column("who", sa.Text, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+
 def unique_id_key(unique_id: str) -> bytes:
     """The key of a uniqueId in `unique_identifier`: 16 bytes whatever its length, a third of the usual OID^extension."""
     return hashlib.sha256(unique_id.encode()).digest()[:16]
