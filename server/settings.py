@@ -251,6 +251,46 @@ class Security:
 
 
 @dataclass(frozen=True, slots=True)
+class Audit:
+    """The audit trail (docs/audit.md)."""
+
+    enabled: bool = setting(True, "keep an audit record of every request, durable before its answer leaves")
+    key: str = setting(
+        "", "file of the key that seals the records, mode 0600; empty: `audit-key` in `store.data`, made with the store; servers "
+        "that share a database share the key",
+    )  # fmt: skip
+    source: str = setting("", "AuditSourceID of this server; empty: the name of the machine")
+    site: str = setting("", "AuditEnterpriseSiteID; empty: none")
+    syslog: str = setting("", "HOST:PORT of an Audit Record Repository that takes syslog over TLS; empty: records stay here")
+    syslog_authorities: str = setting(
+        "", "PEM file of the authorities whose certificate that repository has; empty: those of this machine"
+    )
+    syslog_certificate: str = setting("", "PEM file of our certificate and chain, where that repository asks for one")
+    syslog_key: str = setting("", "PEM file of the key of that certificate")
+    syslog_end: str = setting(
+        "close_notify", "how the repository must end a connection before a batch counts as received: with close_notify of TLS, "
+        "or by TCP alone (fin), which one that is killed does as well", choices=("close_notify", "fin"),
+    )  # fmt: skip
+    alarm_seconds: float = setting(
+        3600.0, "age of the oldest record that is not delivered, from which an alarm is given", unit="seconds", low=1, high=604_800
+    )
+    backlog: int = setting(
+        20_000_000, "records that may wait for the repository; with more, nothing but an emergency is read here",
+        unit="records", low=1000, high=1_000_000_000,
+    )  # fmt: skip
+    unknown_seconds: float = setting(
+        3600.0, "an event that began and whose end is not recorded after this time is told as one whose end is not known",
+        unit="seconds", low=0, high=604_800,
+    )  # fmt: skip
+    anchor_seconds: float = setting(
+        60.0, "longest time between two anchors of the trail, when there are new records", unit="seconds", low=1, high=86_400
+    )
+    anchor_records: int = setting(
+        1000, "records after which an anchor is written (looked at every second)", unit="records", low=1, high=1_000_000
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What one message may cost. Over a limit a request is refused by a SOAP Fault, or by the error named."""
 
@@ -302,6 +342,7 @@ class Settings:
     domain: Domain = Domain()
     mllp: Mllp = Mllp()
     security: Security = Security()
+    audit: Audit = Audit()
     limits: Limits = Limits()
     origins: Mapping[str, str] = field(default_factory=dict)
 
@@ -359,7 +400,7 @@ class Row:
 
 
 GROUPS: dict[str, type] = {
-    "server": Server, "store": Store, "role": Role, "domain": Domain, "mllp": Mllp, "security": Security, "limits": Limits,
+    "server": Server, "store": Store, "role": Role, "domain": Domain, "mllp": Mllp, "security": Security, "audit": Audit, "limits": Limits,
 }  # fmt: skip
 _TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
 

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 60
 STOP_SECONDS = 60
 _ADDRESS = re.compile(r"(https?://[^\s/]+)/")
-_GROUPS = re.compile(r"CARNET_(SERVER|STORE|ROLE|DOMAIN|MLLP|SECURITY|LIMITS)_")
+_GROUPS = re.compile(r"CARNET_(SERVER|STORE|ROLE|DOMAIN|MLLP|SECURITY|AUDIT|LIMITS)_")
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
