@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import click
 
 from metadata.vocabulary import ResponseStatus, Severity, Transaction
+from security.tls import TlsError, client_context
+from server.commands.acting import Acting, takes_acting
 from server.commands.options import UsageError
 from soap.body.registry_response import RegistryError, RegistryResponse
 from soap.client import Client, addresses, addresses_of_wsdl
@@ -20,6 +22,8 @@ from soap.client_errors import ClientError
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_URL = "http://127.0.0.1:8080"
+#: With a card (--pki, --as).
+SECURE_URL = "https://localhost:8080"
 
 
 class Failed(click.ClickException):
@@ -30,9 +34,10 @@ class Failed(click.ClickException):
 
 def takes_server(function: F) -> F:
     """Gives a command the options that `client_of` reads. `?wsdl` behind an address: the address is read from the WSDL."""
+    function = takes_acting(function)
     file = click.Path(exists=True, dir_okay=False)
     options = (
-        click.option("--url", envvar="CARNET_URL", metavar="URL", help=f"Base URL (default {DEFAULT_URL})."),
+        click.option("--url", envvar="CARNET_URL", metavar="URL", help=f"Base URL (default {DEFAULT_URL}; https with --pki)."),
         click.option("--repository", envvar="CARNET_REPOSITORY", metavar="URL", help="XDS.b repository, or its WSDL (?wsdl)."),
         click.option("--registry", envvar="CARNET_REGISTRY", metavar="URL", help="XDS.b registry, or its WSDL (?wsdl)."),
         click.option("--timeout", type=float, default=300.0, show_default=True, help="Seconds of silence to bear."),
@@ -45,21 +50,26 @@ def takes_server(function: F) -> F:
     return function
 
 
-def client_of(given: dict[str, Any]) -> Client:
-    """Takes the options of `takes_server` out of the keyword arguments of a command. Raises UsageError and Failed."""
+def client_of(given: dict[str, Any], patient: str = "") -> Client:
+    """Takes the options of `takes_server` out of the keyword arguments of a command. Raises UsageError and Failed.
+
+    `patient` (CX) is whom the assertion is about, where there is one and --assert-patient does not say otherwise.
+    """
     url, repository, registry = (given.pop(name) for name in ("url", "repository", "registry"))
     timeout, ca, cert, key = (given.pop(name) for name in ("timeout", "ca", "cert", "key"))
+    acting = Acting.of(given, patient)
     if timeout <= 0:
         raise UsageError("--timeout must be above 0 seconds")
     if key and not cert:
         raise UsageError("--key is the private key of a certificate: give --cert too")
+    context = _tls(ca, cert, key) or (acting.tls() if acting else None)
     try:
         if url or not (repository or registry):
-            base = addresses(url or DEFAULT_URL)
+            base = addresses(url or (SECURE_URL if acting else DEFAULT_URL))
             repository, registry = repository or base[0], registry or base[1]
         repository = _resolved(repository, Transaction.ITI_41, Transaction.ITI_43, timeout)
         registry = _resolved(registry, Transaction.ITI_18, Transaction.ITI_42, timeout)
-        return Client(repository, registry, timeout, _tls(ca, cert, key))
+        return Client(repository, registry, timeout, context, acting.security if acting and acting.asserts else None)
     except ClientError as error:
         raise UsageError(str(error)) from None
 
@@ -81,12 +91,9 @@ def _tls(ca: str | None, cert: str | None, key: str | None) -> ssl.SSLContext | 
     if not (ca or cert):
         return None
     try:
-        context = ssl.create_default_context(cafile=ca)
-        if cert:
-            context.load_cert_chain(cert, key)
-    except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"the certificates cannot be used ({', '.join(filter(None, (ca, cert, key)))}): {error}") from None
-    return context
+        return client_context(ca or "", cert or "", key or "")
+    except TlsError as error:
+        raise UsageError(str(error)) from None
 
 
 # ---------------------------------------------------------------------------------------------------------------- answers

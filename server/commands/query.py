@@ -105,7 +105,7 @@ def command(
     By options it is FindDocuments, GetAll or GetDocuments. `--query NAME --param NAME=VALUE` is any stored query: values of one
     parameter given several times are alternatives; a value that begins with a quote or a parenthesis is sent as it is.
     """
-    client = client_of(given)
+    client = client_of(given, patient or "")
     filters = {"$" + key: value for key, value in given.items() if value}
     definition, slots = _request(name, patient, everything, status, filters, ids, parameters)
     with client:

@@ -58,10 +58,10 @@ def command(
     which overrule both. Several files become one submission; options hold for each of them. A CDA document that replaces another
     (relatedDocument RPLC) is sent as its replacement.
     """
-    client = client_of(given)
     if len(files) > 1 and (given["a_uniqueId"] or replaced):
         raise UsageError("--unique-id and --replace belong to one document: submit that file alone")
     read = _read(files, given, dmp)
+    client = client_of(given, next((one.description.patientId for one in read if one.description is not None), ""))
     if check:
         _check(files)
     if dry_run:
