@@ -7,13 +7,25 @@ begins, and again when they are sent unless their group is still the one at hand
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from repository.content import ContentMismatch, ContentStore
 from repository.index import DocumentIndex, StoredDocument
 
 #: Bytes of small documents in memory at a time.
 HELD = 4 * 1024 * 1024
+
+
+class _Again:
+    """What is open already, and opens it again for everyone who comes later."""
+
+    def __init__(self, opened: Iterator[bytes], again: Callable[[], Iterator[bytes]]) -> None:
+        self._opened: Iterator[bytes] | None = opened
+        self._again = again
+
+    def __iter__(self) -> Iterator[bytes]:
+        opened, self._opened = self._opened, None
+        return opened if opened is not None else self._again()
 
 
 class Delivery:
@@ -40,11 +52,15 @@ class Delivery:
             held += document.size
             self._group_of[document.sha256] = group
 
-    def chunks(self, document: StoredDocument) -> Iterator[bytes]:
-        """The bytes of one document, to be read later. What is to be checked before the answer begins is checked now.
+    def chunks(self, document: StoredDocument) -> Iterable[bytes]:
+        """The bytes of one document, to be read later, and once more where the answer is signed. What is to be checked
+        before the answer begins is checked now.
 
         Raises `ContentMismatch` now or while they are read, `refusals.StoreRefusal` when the disk fails.
         """
+        return _Again(self._open(document), lambda: self._open(document))
+
+    def _open(self, document: StoredDocument) -> Iterator[bytes]:
         name = document.sha256.hex()
         # Not by size alone: the limit may have been another one when the document came.
         may_be_row = document.sha256 in self._group_of or self._store.stat(name) is None

@@ -9,10 +9,12 @@ Source: WSS SOAP Message Security 1.1; WSS X.509 Token Profile 1.1; WS-I BSP 1.1
 
 from __future__ import annotations
 
+import binascii
 import hashlib
 import hmac
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
@@ -21,7 +23,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from lxml import etree
 
-from schemas.namespaces import DS, WSA, WSSE, WSU, q
+from schemas.namespaces import DS, WSA, WSSE, WSSE11, WSU, q
 from security import rules_signature as rules
 from security.canonical import Contents, canonical, digest
 from security.signature import METHODS, BadSignature, family_of, value_size, verify_octets
@@ -30,6 +32,7 @@ from security.signer import Enrolled, Signer, find_signer
 from security.trust import TrustStore, Use
 
 SECURITY, SIGNATURE, _TIMESTAMP = q(WSSE, "Security"), q(DS, "Signature"), q(WSU, "Timestamp")
+_CONFIRMATION = q(WSSE11, "SignatureConfirmation")
 _XENC = ("{http://www.w3.org/2001/04/xmlenc#}*", "{http://www.w3.org/2009/xmlenc11#}*")
 _ONCE = ("Action", "MessageID", "To")
 _AT_MOST_ONCE = ("ReplyTo", "FaultTo", "From", "RelatesTo")
@@ -47,7 +50,8 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class SignedMessage:
-    """What a verified message proves. `value` is its signature value, `until` when it has become too old to be replayed."""
+    """What a verified message proves. `value` is its signature value, `until` when it has become too old to be replayed,
+    `signed` are the signed elements, `relates_to` the message that it answers."""
 
     certificate: x509.Certificate
     certificate_der: bytes
@@ -55,6 +59,8 @@ class SignedMessage:
     action: str
     value: bytes
     until: datetime
+    relates_to: str = ""
+    signed: tuple[etree._Element, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,20 @@ class MessageVerifier:
         _check_destination(texts, expected)
         _verify_digests(info, signer, ids, contents, body)
         der = signer.certificate.public_bytes(serialization.Encoding.DER)
-        return SignedMessage(signer.certificate, der, texts["MessageID"], texts["Action"], info.value, until)
+        signed = tuple(reference.element for reference in info.references if not reference.via_token)
+        return SignedMessage(
+            signer.certificate, der, texts["MessageID"], texts["Action"], info.value, until, texts.get("RelatesTo", ""), signed
+        )
+
+
+def confirmed_values(root: etree._Element, message: SignedMessage) -> list[bytes]:
+    """The signature values that a verified answer confirms (WSS 1.1: 8.5): those in signed SignatureConfirmation elements."""
+    found = []
+    for element in root.iter(_CONFIRMATION):
+        if any(element is one for one in message.signed):
+            with suppress(ValueError, binascii.Error):
+                found.append(binascii.a2b_base64(element.get("Value", ""), strict_mode=True))
+    return found
 
 
 # ---------------------------------------------------------------------------------------------------------------- places

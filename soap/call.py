@@ -96,7 +96,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """One MIME part of an answer, streamed. `size` is exact, so that the answer can carry a Content-Length."""
+    """One MIME part of an answer, streamed. `size` is exact, so that the answer can carry a Content-Length.
+
+    `chunks` can be iterated more than once: a signed answer is digested before it is sent.
+    """
 
     content_id: str
     content_type: str

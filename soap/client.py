@@ -17,8 +17,9 @@ import os
 import ssl
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from xml.sax.saxutils import escape
@@ -40,6 +41,7 @@ from soap.client_errors import BadAnswer, ClientError
 from soap.client_http import DEFAULT_TIMEOUT, Connections, Response, split_url
 from soap.limits import Limits
 from soap.mtom import SOAP_TYPE, Written, write_package
+from soap.signing import AnswerVerifier, Block, MessageSigner, security_tokens, sign_request
 from soap.staging import CHUNK, FolderStaging
 
 Progress = Callable[[int], None]
@@ -175,7 +177,8 @@ class Client:
 
     `repository` and `registry` are the addresses of the two actors; one may stay empty when nothing is asked of it. A client
     certificate comes with `ssl_context`; `security` gives the finished wsse:Security element of each message, as bytes with
-    its namespaces declared. `timeout` are seconds of silence. Safe for several threads.
+    its namespaces declared. With `signer` every message is signed, what `security` gave included; with `verifier` every answer
+    must be. `timeout` are seconds of silence. Safe for several threads.
     """
 
     repository: str = ""
@@ -183,6 +186,8 @@ class Client:
     timeout: float = DEFAULT_TIMEOUT
     ssl_context: ssl.SSLContext | None = None
     security: Callable[[Transaction], bytes] | None = None
+    signer: MessageSigner | None = None
+    verifier: AnswerVerifier | None = None
     _connections: Connections = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -209,12 +214,13 @@ class Client:
         Raises ClientError, OSError for a file that cannot be read, ValueError for one that changes its length on the way: the
         server never sees the end of the message then.
         """
-        payload, attachments = [build_provide_head(submission)], []
+        payload, attachments, contents = [build_provide_head(submission)], [], {}
         for number, document in enumerate(documents, 1):
             content_id = f"document{number}@carnet"
             payload.append(build_document(document.entry_id, content_id))
             attachments.append(Attachment(content_id, document.mime_type, document.size, document.chunks(progress)))
-        answer = self._mtom(Transaction.ITI_41, self.repository, [*payload, PROVIDE_TAIL], attachments)
+            contents[content_id] = document.chunks
+        answer = self._mtom(Transaction.ITI_41, self.repository, [*payload, PROVIDE_TAIL], attachments, contents)
         return Reply(self._response(answer, _REGISTRY_RESPONSE))
 
     def register(self, submission: bytes) -> Reply:
@@ -240,8 +246,9 @@ class Client:
         """
         staging = FolderStaging(folder or Path(tempfile.gettempdir()))
         request = build_retrieve_request((w.home, w.repositoryUniqueId, w.documentUniqueId) for w in wanted)
-        package = write_package([self._head(Transaction.ITI_43, self.repository), request, _TAIL], (), Transaction.ITI_43.action)
-        answer = self._exchange(self.repository, package, staging, DOCUMENT_LIMITS, progress)
+        head = self._head(Transaction.ITI_43, self.repository, [request])
+        package = write_package([head.octets, request, _TAIL], (), Transaction.ITI_43.action)
+        answer = self._exchange(self.repository, package, staging, DOCUMENT_LIMITS, head, progress)
         try:
             response = self._response(answer, _RETRIEVE_RESPONSE)
             documents = tuple(_received(element, answer, wanted) for element in answer.body.iterchildren(_DOCUMENT_RESPONSE))
@@ -260,30 +267,64 @@ class Client:
     # ---------------------------------------------------------------------------------------------------------- messages
 
     def _plain(self, transaction: Transaction, url: str, payload: bytes) -> SoapAnswer:
-        data = b"".join((self._head(transaction, url), payload, _TAIL))
+        head = self._head(transaction, url, [payload])
+        data = b"".join((head.octets, payload, _TAIL))
         message = Written(f'{SOAP_TYPE}; charset=UTF-8; action="{transaction.action}"', len(data), (data,))
-        return self._exchange(url, message, FolderStaging(tempfile.gettempdir()), ANSWER_LIMITS)
+        return self._exchange(url, message, FolderStaging(tempfile.gettempdir()), ANSWER_LIMITS, head)
 
     def _mtom(
-        self, transaction: Transaction, url: str, payload: Sequence[bytes], attachments: Sequence[Attachment]
+        self,
+        transaction: Transaction,
+        url: str,
+        payload: Sequence[bytes],
+        attachments: Sequence[Attachment],
+        contents: Mapping[str, Callable[[], Iterable[bytes]]],
     ) -> SoapAnswer:
-        package = write_package([self._head(transaction, url), *payload, _TAIL], attachments, transaction.action)
-        return self._exchange(url, package, FolderStaging(tempfile.gettempdir()), ANSWER_LIMITS)
+        head = self._head(transaction, url, payload, contents)
+        package = write_package([head.octets, *payload, _TAIL], attachments, transaction.action)
+        return self._exchange(url, package, FolderStaging(tempfile.gettempdir()), ANSWER_LIMITS, head)
 
-    def _head(self, transaction: Transaction, url: str) -> bytes:
-        """Everything in front of the payload (ITI TF-2: V.3.2.2)."""
+    def _head(
+        self,
+        transaction: Transaction,
+        url: str,
+        payload: Sequence[bytes],
+        contents: Mapping[str, Callable[[], Iterable[bytes]]] | None = None,
+    ) -> _Head:
+        """Everything in front of the payload (ITI TF-2: V.3.2.2), signed where there is a signer: documents are read for it."""
         if not url:
             actor = "registry" if transaction.actor is Actor.REGISTRY else "repository"
             raise ClientError(f"{transaction.code} needs the address of a {actor}, and none was given")
+        message_id = uuid.uuid4().urn
         security = self.security(transaction) if self.security is not None else b""
-        return (
-            f'<?xml version="1.0" encoding="UTF-8"?>\n<s:Envelope xmlns:s="{SOAP12}" xmlns:wsa="{WSA}"><s:Header>'
-            f'<wsa:Action s:mustUnderstand="1">{transaction.action}</wsa:Action><wsa:MessageID>{uuid.uuid4().urn}</wsa:MessageID>'
-            f"<wsa:ReplyTo><wsa:Address>{ANONYMOUS}</wsa:Address></wsa:ReplyTo><wsa:To>{escape(url)}</wsa:To>"
-        ).encode() + security + b"</s:Header><s:Body>"
+        if self.signer is not None:
+            blocks = [
+                Block("Action", transaction.action, must_understand=True),
+                Block("MessageID", message_id),
+                Block("ReplyTo", ANONYMOUS, address=True),
+                Block("To", url),
+            ]
+            octets, value = sign_request(self.signer, blocks, payload, contents or {}, security_tokens(security))
+            return _Head(octets, message_id, value)
+        octets = (
+            (
+                f'<?xml version="1.0" encoding="UTF-8"?>\n<s:Envelope xmlns:s="{SOAP12}" xmlns:wsa="{WSA}"><s:Header>'
+                f'<wsa:Action s:mustUnderstand="1">{transaction.action}</wsa:Action><wsa:MessageID>{message_id}</wsa:MessageID>'
+                f"<wsa:ReplyTo><wsa:Address>{ANONYMOUS}</wsa:Address></wsa:ReplyTo><wsa:To>{escape(url)}</wsa:To>"
+            ).encode()
+            + security
+            + b"</s:Header><s:Body>"
+        )
+        return _Head(octets, message_id)
 
     def _exchange(
-        self, url: str, message: Written, staging: FolderStaging, limits: Limits, progress: Progress | None = None
+        self,
+        url: str,
+        message: Written,
+        staging: FolderStaging,
+        limits: Limits,
+        head: _Head,
+        progress: Progress | None = None,
     ) -> SoapAnswer:
         headers = {
             "Content-Type": message.content_type,
@@ -291,8 +332,11 @@ class Client:
             "Accept": "multipart/related, application/soap+xml",
             "User-Agent": "carnet",
         }
+        check = None
+        if self.verifier is not None:
+            check = partial(self.verifier.verify, message_id=head.message_id, value=head.value)
         with self._connections.post(url, headers, message.pieces) as response:
-            return read_answer(_Counted(response, progress) if progress is not None else response, staging, limits)
+            return read_answer(_Counted(response, progress) if progress is not None else response, staging, limits, check)
 
     def _response(self, answer: SoapAnswer, expected: str) -> RegistryResponse:
         if answer.body.tag != expected:
@@ -304,6 +348,15 @@ class Client:
 
 
 _TAIL = b"</s:Body></s:Envelope>"
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """The octets in front of a payload, the message's id and, of a signed one, its signature value."""
+
+    octets: bytes
+    message_id: str
+    value: bytes | None = None
 
 
 class _Counted(Response):

@@ -5,12 +5,14 @@ The readers are those that the server uses for requests: the same limits, the sa
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
 from lxml import etree
 
 from schemas.namespaces import SOAP11, SOAP12, XML, q
+from security.refusal import Denied
 from soap.body.provide import Contents
 from soap.call import Note, StagedPart
 from soap.client_errors import BadAnswer, ClientError, HttpError, SoapFault
@@ -22,6 +24,7 @@ from soap.mime import parse_content_type
 from soap.mtom import Parts, read_package
 from soap.receive import CHUNK, Body
 from soap.root import RootSink
+from soap.signing import included
 from soap.staging import Part, Staging
 from soap.wire import Do, Wire
 
@@ -63,8 +66,15 @@ class SoapAnswer:
             part.remove()
 
 
-def read_answer(response: Response, staging: Staging, limits: Limits = ANSWER_LIMITS) -> SoapAnswer:
-    """Reads the whole answer. Raises HttpError, SoapFault, BadAnswer and Unreachable; leaves no file behind then."""
+Check = Callable[[etree._Element, Mapping[etree._Element, StagedPart]], object]
+
+
+def read_answer(response: Response, staging: Staging, limits: Limits = ANSWER_LIMITS, check: Check | None = None) -> SoapAnswer:
+    """Reads the whole answer. Raises HttpError, SoapFault, BadAnswer and Unreachable; leaves no file behind then.
+
+    `check` verifies the signature of the envelope, given the documents that are not in its tree; what it raises as Denied
+    becomes BadAnswer.
+    """
     staged: list[Part] = []
     try:
         notes: list[Note] = []
@@ -73,11 +83,22 @@ def read_answer(response: Response, staging: Staging, limits: Limits = ANSWER_LI
         # An answer larger than limits.root had its inline documents decoded while it came; the mark says which is which.
         marked = [element for element in root.iter(DOCUMENT) if sink.streamed and MARK in element.attrib]
         inline = {element: staged[int(element.attrib.pop(MARK))] for element in marked}
+        if check is not None:
+            _check(check, root, parts, inline, response)
         return SoapAnswer(response.url, _body(root, response), Contents(parts, inline, staging, staged, limits, _WIRE), staged)
     except BaseException:
         for part in staged:
             part.remove()
         raise
+
+
+def _check(check: Check, root: etree._Element, parts: Parts, inline: Mapping[etree._Element, Part], response: Response) -> None:
+    try:
+        check(root, {**included(root, parts, _WIRE), **inline})
+    except Denied as denied:
+        raise BadAnswer(response.url, f"its signature is not accepted: {denied.text_en} [{denied.rule}]") from None
+    except Fault as fault:
+        raise BadAnswer(response.url, fault.reason) from None
 
 
 def _read(

@@ -39,6 +39,7 @@ from soap.outcome import FOREIGN, busy, of_storage_error, refusal, schema_findin
 from soap.reply import Form, Reply, reply_of_answer, reply_of_fault
 from soap.request import Identify, Request
 from soap.service import Services
+from soap.signing import MessageSigner, RequestVerifier, Signature
 from soap.staging import Staging
 from soap.wire import Wire
 from storage.crash import crash_point
@@ -114,6 +115,9 @@ class EndpointOptions:
     observe: Callable[[Exchange], None] = unobserved
     record: Callable[[Exchange], None] = unobserved
     understood: frozenset[str] = frozenset()
+    verifier: RequestVerifier | None = None
+    signer: MessageSigner | None = None
+    sign_always: bool = False
 
 
 class Endpoint:
@@ -186,7 +190,7 @@ class Endpoint:
     def _work(self, request: Request, url: str, exchange: Exchange) -> Reply:
         """Everything goes well, or an exception says what did not."""
         options = self._options
-        call = exchange.call = request.read(options.identify, options.understood, url, options.explain_base)
+        call = exchange.call = request.read(options.identify, options.understood, url, options.explain_base, options.verifier)
         if request.lack is not None:
             raise request.lack
         findings = schema_findings(call, lenient=not options.wire.strict)
@@ -194,7 +198,7 @@ class Endpoint:
             raise Refused(findings)
         with self._turn(call.transaction):
             answer = self._services.dispatch(call)
-        return self._answer(answer, call.transaction, _form(request), exchange)
+        return self._answer(answer, call.transaction, self._form(request), exchange)
 
     @contextmanager
     def _turn(self, transaction: Transaction) -> Iterator[None]:
@@ -211,7 +215,7 @@ class Endpoint:
 
     def _settle(self, error: Exception, request: Request, exchange: Exchange) -> Reply:
         """The message that tells of `error`: a fault, or the response of the transaction with every finding."""
-        form = _form(request)
+        form = self._form(request)
         transaction = request.transaction or request.address.own
         if isinstance(error, Denied):
             exchange.denied = error
@@ -260,6 +264,13 @@ class Endpoint:
         exchange.status, exchange.findings = answer.status, answer.findings
         return reply
 
+    def _form(self, request: Request) -> Form:
+        options, signature = self._options, None
+        if options.signer is not None and (options.sign_always or request.carries_signature):
+            good = (request.signed.value,) if request.signed is not None else None
+            signature = Signature(options.signer, good if request.carries_signature else ())
+        return Form(request.mtom, request.soap11, request.message_id, signature)
+
     def _url(self, environ: Mapping[str, Any]) -> str:
         """The absolute URL of the address that was asked, without query."""
         path: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
@@ -280,10 +291,6 @@ def addresses_of(handlers: Mapping[Transaction, Handler]) -> dict[str, Address]:
     for transaction in handlers:
         addresses[transaction.path] = Address(transaction.path, frozenset({transaction}), transaction, server)
     return addresses
-
-
-def _form(request: Request) -> Form:
-    return Form(request.mtom, request.soap11, request.message_id)
 
 
 def _give_up(reply: Reply) -> None:

@@ -113,9 +113,24 @@ def build_fault(fault: Fault, relates_to: str = "", explain_base: str = "") -> b
     """The whole envelope. `explain_base` + rule id is the address of the page that explains the rule, when there is one."""
     if fault.soap11:
         return _build_soap11(fault, explain_base)
-    headers = [f'<wsa:Action s:mustUnderstand="1">{fault.action}</wsa:Action>']
-    if relates_to:
-        headers.append(f"<wsa:RelatesTo>{escape(relates_to)}</wsa:RelatesTo>")
+    related = f"<wsa:RelatesTo>{escape(relates_to)}</wsa:RelatesTo>" if relates_to else ""
+    head = (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<s:Envelope xmlns:s="{SOAP12}" xmlns:wsa="{WSA}"><s:Header>'
+        f'<wsa:Action s:mustUnderstand="1">{fault.action}</wsa:Action>{related}'
+    )
+    pieces = (
+        head.encode(),
+        fault_headers(fault),
+        b"</s:Header><s:Body>",
+        fault_body(fault, explain_base),
+        b"</s:Body></s:Envelope>",
+    )
+    return b"".join(pieces)
+
+
+def fault_headers(fault: Fault) -> bytes:
+    """The header blocks beside WS-Addressing: NotUnderstood and Upgrade (SOAP 1.2 Part 1: 5.4.7, 5.4.8)."""
+    headers = []
     for name in fault.not_understood:
         namespace, local = name[1:].split("}") if name.startswith("{") else ("", name)
         declaration = f"xmlns:nu={quoteattr(namespace)} " if namespace else ""
@@ -123,6 +138,11 @@ def build_fault(fault: Fault, relates_to: str = "", explain_base: str = "") -> b
         headers.append(f"<s:NotUnderstood {declaration}qname={quoteattr(qname)}/>")
     if fault.code is FaultCode.VERSION_MISMATCH:
         headers.append(_upgrade())
+    return "".join(headers).encode()
+
+
+def fault_body(fault: Fault, explain_base: str = "") -> bytes:
+    """The s:Fault; the prefix s is that of the envelope."""
     subcode = ""
     if fault.subcode is not None:
         namespace, local = fault.subcode
@@ -130,10 +150,9 @@ def build_fault(fault: Fault, relates_to: str = "", explain_base: str = "") -> b
         subcode = f"<s:Subcode><s:Value xmlns:sub={quoteattr(namespace)}>sub:{local}</s:Value>{own}</s:Subcode>"
     french = f'<s:Text xml:lang="fr">{_xml(fault.reason_fr)}</s:Text>' if fault.reason_fr else ""
     return (
-        f'<?xml version="1.0" encoding="UTF-8"?>\n<s:Envelope xmlns:s="{SOAP12}" xmlns:wsa="{WSA}">'
-        f"<s:Header>{''.join(headers)}</s:Header><s:Body><s:Fault><s:Code><s:Value>s:{fault.code.local}</s:Value>{subcode}</s:Code>"
+        f"<s:Fault><s:Code><s:Value>s:{fault.code.local}</s:Value>{subcode}</s:Code>"
         f'<s:Reason><s:Text xml:lang="en">{_xml(fault.text())}</s:Text>{french}</s:Reason>'
-        f"{_detail(fault, explain_base, 's:Detail')}</s:Fault></s:Body></s:Envelope>"
+        f"{_detail(fault, explain_base, 's:Detail')}</s:Fault>"
     ).encode()
 
 

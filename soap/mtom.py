@@ -45,10 +45,18 @@ class Parts(Mapping[str, StagedPart]):
         return len({part.content_id for part in self._parts})
 
     def include(self, href: str, wire: Wire, notes: list[Note]) -> Part:
-        """The part that `href` of an xop:Include names (RFC 2392: `cid:` and the percent-encoded Content-ID).
+        """The part that `href` of an xop:Include names, which counts as used now.
 
         Raises the faults of WIRE-036, WIRE-041-missing and WIRE-041-double.
         """
+        part = self.find(href, wire)
+        if id(part) in self._used:
+            wire.meet("WIRE-041-twice", notes, f"<{part.content_id}>")
+        self._used.add(id(part))
+        return part
+
+    def find(self, href: str, wire: Wire) -> Part:
+        """The part that `href` names (RFC 2392: `cid:` and the percent-encoded Content-ID). Raises as `include`."""
         href = href.strip()
         if href[:4].lower() != "cid:":
             raise wire.refuse("WIRE-036", f"href='{href[:100]}'")
@@ -62,11 +70,7 @@ class Parts(Mapping[str, StagedPart]):
             )
         if len(found) > 1 or (self._root_id and names & {self._root_id, percent_decode(self._root_id)}):
             raise wire.refuse("WIRE-041-double", f"href='{href[:100]}'")
-        part = found[0]
-        if id(part) in self._used:
-            wire.meet("WIRE-041-twice", notes, f"<{part.content_id}>")
-        self._used.add(id(part))
-        return part
+        return found[0]
 
     def note_unreferenced(self, wire: Wire, notes: list[Note]) -> None:
         """Parts to which no `include` led (WIRE-041)."""

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from soap.body.retrieve import base64_size, base64_stream
 from soap.call import Answer, Attachment, Inline
 from soap.envelope import ANSWER_TAIL, answer_head
-from soap.fault import Fault, build_fault
+from soap.fault import Fault, build_fault, fault_body, fault_headers
 from soap.mtom import SOAP_TYPE, write_package
 from soap.receive import CHUNK
+from soap.signing import Signature, sign_answer
 
 #: An answer up to this many octets is finished before the first one is sent: what fails until then is a clear fault.
 WHOLE = CHUNK
@@ -29,16 +30,22 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a request came, and so how it is answered (ITI TF-2: V.8.1)."""
+    """How a request came, and so how it is answered (ITI TF-2: V.8.1). `signature` signs the answer."""
 
     mtom: bool = False
     soap11: bool = False
     message_id: str = ""
+    signature: Signature | None = None
 
 
 def reply_of_answer(answer: Answer, action: str, form: Form) -> Reply:
     """HTTP 200 with the answer; `action` is its wsa:Action."""
-    head = answer_head(action, form.message_id, form.soap11)
+    if form.signature is not None:
+        head = sign_answer(
+            form.signature, action, form.message_id, answer.payload, answer.attachments if form.mtom else (), soap11=form.soap11
+        )
+    else:
+        head = answer_head(action, form.message_id, form.soap11)
     if form.mtom:
         root = [head, *_without_inline(answer.payload), ANSWER_TAIL]
         written = write_package(root, answer.attachments, action)
@@ -52,7 +59,12 @@ def reply_of_answer(answer: Answer, action: str, form: Form) -> Reply:
 
 def reply_of_fault(fault: Fault, form: Form, explain_base: str = "") -> Reply:
     """The fault with its HTTP status; in a package when the request was read as one."""
-    envelope = build_fault(fault, form.message_id, explain_base)
+    if form.signature is not None and not fault.soap11:
+        body = fault_body(fault, explain_base)
+        head = sign_answer(form.signature, fault.action, form.message_id, [body], others=fault_headers(fault))
+        envelope = head + body + ANSWER_TAIL
+    else:
+        envelope = build_fault(fault, form.message_id, explain_base)
     if fault.soap11:
         return Reply(fault.status, "text/xml; charset=UTF-8", len(envelope), (envelope,), fault.retry_after)
     if form.mtom:

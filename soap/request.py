@@ -7,6 +7,7 @@ request, as far as that was read.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lxml import etree
@@ -14,6 +15,7 @@ from lxml import etree
 from metadata.rules.rule import Refused
 from metadata.vocabulary import Transaction
 from schemas.namespaces import SOAP12
+from security.signed_message import SignedMessage, signatures_of
 from security.trust import require_transaction
 from soap.addressing import Address, choose, find_message_id, read_addressing
 from soap.body.provide import Contents
@@ -25,6 +27,7 @@ from soap.mime import Fields, parse_content_type
 from soap.mtom import SOAP_TYPE, XOP_TYPE, Package, Parts, read_package
 from soap.receive import CHUNK, Body
 from soap.root import RootSink
+from soap.signing import SIGNER, RequestVerifier, included
 from soap.staging import Part, Staging
 from soap.wire import Wire
 
@@ -54,6 +57,10 @@ class Request:
         self.action = ""
         self.transaction: Transaction | None = None
         self.caller: Caller | None = None
+        self.carries_signature = False
+        """The message has a signature of its own, good or not."""
+        self.signed: SignedMessage | None = None
+        """What the signature proves, once it is verified."""
         self.lack: OSError | Refused | None = None
         """What kept a document from being staged; the envelope was read all the same."""
         self._wire = wire
@@ -66,8 +73,15 @@ class Request:
         """Octets of the body that came over the wire so far."""
         return self._body.received if self._body is not None else 0
 
-    def read(self, identify: Identify, understood: frozenset[str], endpoint_url: str, explain_base: str) -> Call:
-        """The understood call. Raises Fault for everything that cannot be understood."""
+    def read(
+        self,
+        identify: Identify,
+        understood: frozenset[str],
+        endpoint_url: str,
+        explain_base: str,
+        verifier: RequestVerifier | None = None,
+    ) -> Call:
+        """The understood call. Raises Fault for everything that cannot be understood, Denied for what is not trusted."""
         self._body = Body(self.environ, self._wire, self._limits, self.notes)
         media, parameters = self._media_type()
         sink = RootSink(self._limits, self._wire, self.notes, self._staging, self.staged)
@@ -80,13 +94,18 @@ class Request:
         self.action = addressing.action
         check_headers(envelope, understood, self._wire)
         put_back_in_headers(envelope, parts, self._wire, self.notes)
-        http_action = self._http_action(parameters, package)
+        self.carries_signature = verifier is not None and bool(signatures_of(envelope.headers))
+        actions = self._http_actions(parameters, package)
+        http_action = next((action for action in actions if action != self.action), actions[0] if actions else "")
         self.transaction = choose(self.address, self.action, envelope.body, http_action, self._wire, self.notes)
         if not self.mtom and self.transaction in _MTOM_ONLY:
             self._wire.meet(_MTOM_ONLY[self.transaction], self.notes)
-        self.caller = identify(self.environ, envelope.headers)
-        require_transaction(self.caller.partner, self.transaction.code)
         inline = self._inline(envelope.body) if sink.streamed else {}
+        if verifier is not None and self.lack is None:
+            self._verify(verifier, envelope, parts, inline, endpoint_url, actions)
+        self.caller = self._identified(identify, envelope.headers, self.transaction)
+        if verifier is not None and self.signed is not None:
+            verifier.first(self.signed)
         contents = Contents(parts, inline, self._staging, self.staged, self._limits, self._wire)
         if self.lack is None:
             contents.resolve(envelope.body, self.notes)
@@ -157,13 +176,32 @@ class Request:
             self._wire.meet("WIRE-017", self.notes)
         return envelope
 
-    def _http_action(self, parameters: Fields, package: Package | None) -> str:
-        """The action of the HTTP header or of the package. Of several the one that differs from wsa:Action."""
+    def _verify(
+        self,
+        verifier: RequestVerifier,
+        envelope: Envelope,
+        parts: Parts,
+        inline: Mapping[etree._Element, Part],
+        url: str,
+        actions: Sequence[str],
+    ) -> None:
+        """The signature, before anybody believes or changes anything of the message."""
+        path = self.environ.get("SCRIPT_NAME", "") + self.environ.get("PATH_INFO", "")
+        contents = {**included(envelope.body, parts, self._wire), **inline} if self.carries_signature else {}
+        self.signed = verifier.verify(envelope.root, envelope.headers, contents, url, path, actions)
+
+    def _identified(self, identify: Identify, headers: Sequence[etree._Element], transaction: Transaction) -> Caller:
+        signer = self.signed.certificate_der if self.signed is not None else None
+        caller = identify({**self.environ, SIGNER: signer} if signer is not None else self.environ, headers)
+        require_transaction(caller.partner, transaction.code)
+        return replace(caller, signer_der=signer) if signer is not None else caller
+
+    def _http_actions(self, parameters: Fields, package: Package | None) -> list[str]:
+        """The actions that HTTP names: in the header and in that of the package."""
         stated = [parameters.get("action", ""), self.environ.get("HTTP_SOAPACTION", "").strip().strip('"')]
         if package is not None:
             stated.append(package.action)
-        stated = [action for action in stated if action]
-        return next((action for action in stated if action != self.action), stated[0] if stated else "")
+        return [action for action in stated if action]
 
     def _inline(self, body: etree._Element) -> Mapping[etree._Element, Part]:
         """The documents that the reader of large envelopes has decoded already, by their element; its marks are taken off."""
