@@ -63,10 +63,14 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """A place in a message: `message` is "request" or "response", `line` counts from 1 in the octets of head and body together."""
+    """A place in a message: `message` is "request" or "response", `line` counts from 1 in the octets of head and body together.
+
+    `excerpt` are characters that stand there, for whoever lays the message out anew.
+    """
 
     message: str
     line: int
+    excerpt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,167 @@
+"""The system under test: where its transactions are, what it can do, and how a patient is announced to it.
+
+A base URL means the paths of this project's own server. A TOML file says it for any other:
+
+    name = "..."                                        repository_unique_id = "1.2.3"   (otherwise asked by ITI-18)
+    options = ["patient-feed", "any-code"]              assigning_authority = "1.2.3"
+    feed = "mllp://host:2575"                           patients = ["P1^^^&1.2.3&ISO"]   (otherwise announced)
+    [endpoints]                                         [codes]
+    "ITI-18" = "https://host/registry"                  classCode = "CODE^Display^1.2.3"
+    registry = "..."   repository = "..."               (for every transaction of that actor that has no line of its own)
+"""
+
+from __future__ import annotations
+
+import ssl
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from metadata.vocabulary import TRANSACTION_BY_ACTION
+from soap.client import addresses_of_wsdl
+from soap.client_errors import ClientError
+
+REGISTRY = ("ITI-42", "ITI-18", "ITI-57", "ITI-61", "ITI-62", "ITI-92")
+REPOSITORY = ("ITI-41", "ITI-43", "ITI-86")
+#: What a target may be said to do, and what a case may ask for.
+OPTIONS = {
+    "patient-feed": "it refuses patients that were never announced",
+    "merge": "it takes part in merges of patients",
+    "any-code": "it takes codes of every code system",
+    "title-query": "it answers FindDocumentsByTitle, an extension in use in Germany",
+    "ci-sis": "its affinity domain is the French one",
+    "archive": "it knows the statuses Archived and Deleted of the French DMP",
+    "code-lists": "its affinity domain closes code lists",
+    "limits": "its affinity domain limits number and size of documents",
+    "limited-metadata": "it accepts limited metadata",
+    "no-removal": "its affinity domain lets nothing be removed",
+    "tolerant": "it takes what real clients send though the standard has it otherwise",
+    "documents-apart": "documents are removed (ITI-86) only after their metadata",
+}
+_KEYS = {
+    "name", "options", "feed", "patients", "repository_unique_id", "assigning_authority", "endpoints", "codes", "domain",
+}  # fmt: skip
+_AUTHORITY = "1.3.6.1.4.1.21367.13.20.1000"
+_CARNET_OPTIONS = ("patient-feed", "merge", "any-code", "title-query", "tolerant")
+
+
+class TargetError(ValueError):
+    """A target that cannot be used; the text names file and key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Endpoints by transaction; `patients` are those named by the user, empty when they are to be announced."""
+
+    name: str
+    endpoints: Mapping[str, str]
+    options: frozenset[str] = frozenset()
+    feed: str = ""
+    patients: tuple[str, ...] = ()
+    repository_unique_id: str = ""
+    assigning_authority: str = _AUTHORITY
+    codes: Mapping[str, str] = field(default_factory=dict)
+    domain: str = ""
+    context: ssl.SSLContext | None = None
+
+    def url(self, transaction: str) -> str:
+        """Address of a transaction, empty when the target has none."""
+        if transaction in ("ITI-8", "ITI-64"):
+            return self.feed if self.feed.startswith("mllp") else ""
+        return self.endpoints.get(transaction, "")
+
+    @property
+    def feed_transaction(self) -> str:
+        """ITI-8 or ITI-44, whichever announces patients; empty when neither can."""
+        if self.feed:
+            return "ITI-8" if self.feed.startswith("mllp") else "ITI-44"
+        return "ITI-44" if self.url("ITI-44") else ""
+
+
+def read_target(text: str, *, feed: str = "", patients: tuple[str, ...] = (), options: tuple[str, ...] = ()) -> Target:
+    """The target that a base URL, a WSDL's address (`...?wsdl`) or a file names. Raises TargetError."""
+    if text.lower().endswith(("?wsdl", "?singlewsdl")):
+        target = _of_wsdl(text)
+    elif "://" in text:
+        target = _of_base(text)
+    else:
+        target = _of_file(Path(text))
+    known_options(options, "--option")
+    if feed and not feed.startswith(("mllp://", "http://", "https://")):
+        raise TargetError(f"--feed {feed}: expected mllp://HOST:PORT or the http address of ITI-44")
+    endpoints = {**target.endpoints, **({"ITI-44": feed} if feed.startswith("http") else {})}
+    chosen = target.options | set(options)
+    return replace(
+        target, endpoints=endpoints, feed=feed or target.feed, patients=patients or target.patients, options=frozenset(chosen)
+    )
+
+
+def _of_base(base: str) -> Target:
+    root = base.rstrip("/")
+    if not root.startswith(("http://", "https://")):
+        raise TargetError(f"{base}: expected http://HOST:PORT, https://HOST:PORT, or the name of a file")
+    endpoints = {
+        **dict.fromkeys(REGISTRY, f"{root}/xds/registry"),
+        **dict.fromkeys(REPOSITORY, f"{root}/xds/repository"),
+        "ITI-51": f"{root}/xds/iti51",
+        "ITI-44": f"{root}/xds/iti44",
+    }
+    return Target(root, endpoints, frozenset(_CARNET_OPTIONS))
+
+
+def _of_wsdl(address: str) -> Target:
+    try:
+        found = addresses_of_wsdl(address, 60.0)
+    except ClientError as error:
+        raise TargetError(str(error)) from None
+    endpoints = {TRANSACTION_BY_ACTION[action].code: url for action, url in found.items() if action in TRANSACTION_BY_ACTION}
+    return Target(address, endpoints)
+
+
+def _of_file(path: Path) -> Target:
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TargetError(f"{path}: {error.strerror}; --target takes a base URL or a file (docs/conformance.md)") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TargetError(f"{path}: {error}") from None
+    unknown = set(data) - _KEYS
+    if unknown:
+        raise TargetError(f"{path}: {', '.join(sorted(unknown))}: known are {', '.join(sorted(_KEYS))}")
+    known_options(data.get("options", ()), str(path))
+    return Target(
+        name=data.get("name", path.stem),
+        endpoints=_endpoints(data.get("endpoints", {}), path),
+        options=frozenset(data.get("options", ())),
+        feed=data.get("feed", ""),
+        patients=tuple(data.get("patients", ())),
+        repository_unique_id=data.get("repository_unique_id", ""),
+        assigning_authority=data.get("assigning_authority", _AUTHORITY),
+        codes=data.get("codes", {}),
+        domain=data.get("domain", "ci-sis" if "ci-sis" in data.get("options", ()) else ""),
+    )
+
+
+def _endpoints(table: Mapping[str, Any], path: Path) -> dict[str, str]:
+    known = {*REGISTRY, *REPOSITORY, "ITI-51", "ITI-44", "registry", "repository"}
+    unknown = set(table) - known
+    if unknown:
+        raise TargetError(f"{path}: [endpoints] {', '.join(sorted(unknown))}: known are {', '.join(sorted(known))}")
+    found = dict.fromkeys(REGISTRY, table["registry"]) if "registry" in table else {}
+    found |= dict.fromkeys(REPOSITORY, table["repository"]) if "repository" in table else {}
+    found |= {name: url for name, url in table.items() if name not in ("registry", "repository")}
+    if not found:
+        raise TargetError(f"{path}: [endpoints] names no address")
+    wrong = [url for url in found.values() if not str(url).startswith(("http://", "https://"))]
+    if wrong:
+        raise TargetError(f"{path}: [endpoints] {wrong[0]}: expected an http or https address")
+    return found
+
+
+def known_options(options: Any, where: str) -> None:
+    """Raises TargetError for an option that no case knows."""
+    unknown = set(options) - set(OPTIONS)
+    if unknown:
+        raise TargetError(f"{where}: {', '.join(sorted(unknown))}: known are {', '.join(sorted(OPTIONS))}")
