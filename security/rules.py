@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from security.refusal import TrustRule
+from security.rules_access import ACCESS_RULES
 from security.rules_pki import PKI_RULES
 from security.rules_signature import SIGNATURE_RULES
 
@@ -10,6 +11,7 @@ from security.rules_signature import SIGNATURE_RULES
 TRUST_RULES: tuple[TrustRule, ...] = (
     *PKI_RULES,
     *SIGNATURE_RULES,
+    *ACCESS_RULES,
 )
 
 
