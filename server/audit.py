@@ -49,7 +49,7 @@ from server.audit_events import Deed, Owners, events_of, human, is_emergency
 from soap.call import Answer, Call, Caller, Handler
 from soap.endpoint import Exchange
 from storage.database import Connection, Database
-from storage.errors import StorageError
+from storage.errors import StorageError, StorageUnavailable
 
 LOG = logging.getLogger("carnet.audit")
 T = TypeVar("T")
@@ -80,17 +80,20 @@ class _Act:
 
 @dataclass(slots=True)
 class Begun:
-    """What `record` keeps with an exchange until it is over: events recorded as begun, and where."""
+    """What `record` keeps with an exchange until it is over: events recorded as begun, and where. `over`: recorded as done, and
+    told again only if the answer breaks off."""
 
     events: Sequence[AuditEvent]
     places: Sequence[Place]
+    over: bool = False
 
 
 @dataclass(slots=True)
 class Trail:
     """One for a process; safe for threads. `base_url` is what records call this server where no request has named it.
 
-    `two_steps`: writing transactions that are recorded as begun.
+    `two_steps`: writing transactions that are recorded as begun. `failed` counts alarms; `full` tells that more records wait for
+    delivery than may.
     """
 
     store: AuditStore
@@ -98,6 +101,7 @@ class Trail:
     base_url: str
     two_steps: frozenset[Transaction] = frozenset({Transaction.ITI_86})
     failed: Callable[[str], None] = lambda kind: None
+    full: Callable[[], bool] = lambda: False
     _local: threading.local = field(default_factory=threading.local)
     _ends: queue.SimpleQueue[Entry] = field(default_factory=queue.SimpleQueue)
     _stopped: threading.Event = field(default_factory=threading.Event)
@@ -164,8 +168,8 @@ class Trail:
         act = self._taken(exchange.call)
         if act is not None and act.places:
             self._settle(act, exchange, outcome, description)
-        elif exchange.transaction is Transaction.ITI_43 and exchange.status is not ResponseStatus.FAILURE and exchange.call:
-            self._begin(exchange)
+        elif exchange.transaction in READS and exchange.status not in (None, ResponseStatus.FAILURE) and exchange.call:
+            self._read(exchange, outcome, description)
         else:
             events = act.events if act is not None else self._events(exchange)
             told = [one.ended(outcome, description) for one in events]
@@ -174,7 +178,7 @@ class Trail:
     def over(self, exchange: Exchange) -> None:
         """After the last octet: the end of what had only begun, and of an answer that broke off."""
         begun = exchange.trace
-        if not isinstance(begun, Begun):
+        if not isinstance(begun, Begun) or (begun.over and not exchange.broken):
             return
         outcome = MINOR if exchange.broken else SUCCESS
         text = f"the answer broke off after {exchange.sent} octets" if exchange.broken else ""
@@ -207,6 +211,17 @@ class Trail:
         body = call.body if call else None
         deed = Deed(exchange.transaction, exchange.caller, url, reply_to, body, process=str(os.getpid()))
         return events_of(deed, self.owners)
+
+    def _read(self, exchange: Exchange, outcome: int, description: str) -> None:
+        """Something is about to be given. What cannot be delivered to the receiver of the trail is not given."""
+        if self.full() and not is_emergency(exchange.caller.assertion):
+            raise StorageUnavailable("the audit trail is full: too many of its records wait for their receiver (audit.backlog)")
+        if exchange.transaction is Transaction.ITI_43:
+            self._begin(exchange)
+            return
+        told = [one.ended(outcome, description) for one in self._events(exchange)]
+        places = self.store.write([entry(one) for one in (*told, *self._overrides(exchange))])
+        exchange.trace = Begun(told, places[: len(told)], over=True)
 
     def _begin(self, exchange: Exchange) -> None:
         """ITI-43: what will be given has begun; what is refused is over, in a record of its own (ITI TF-2: 3.43.5)."""

@@ -6,6 +6,7 @@ import atexit
 import socket
 import ssl
 import time
+from collections.abc import Callable
 
 from metadata.datatypes import is_oid
 from metadata.model import Code
@@ -15,6 +16,8 @@ from registry.iti64 import Moved, NotifyLinkChange
 from registry.patient_feed import LINK_CHANGE, PatientIdentityFeed, Reply
 from registry.patient_identity import Authorities, IdentityFeed
 from security.tls import TlsError, server_context
+from server.audit import Trail
+from server.audit_feed import audited
 from server.metrics import Metrics
 from server.mllp import MllpListener, MllpOptions
 from server.settings import SettingError, Settings
@@ -50,13 +53,16 @@ def link_change_code(settings: Settings) -> Code | None:
 
 
 def identity_feed(
-    database: Database, settings: Settings, metrics: Metrics, listener: socket.socket, moved: Moved | None = None
+    database: Database, settings: Settings, metrics: Metrics, listener: socket.socket, moved: Moved | None = None,
+    trail: Trail | None = None,
 ) -> MllpListener:
     """ITI-8, and ITI-64 where it is switched on, on a listening socket, begun; ended with the process, when the messages begun
-    are answered. `moved` takes the documents of a link change along."""
+    are answered. `moved` takes the documents of a link change along; every message leaves a record in `trail`."""
     code = link_change_code(settings)
     link_changes = NotifyLinkChange(database, CodeBook(), code, moved) if code else None
-    answer = PatientIdentityFeed(IdentityFeed(database, authorities(settings)), link_changes)
+    answer: Callable[[bytes], Reply] = PatientIdentityFeed(IdentityFeed(database, authorities(settings)), link_changes)
+    if trail is not None:
+        answer = audited(trail, answer)
 
     def counted(message: bytes) -> Reply:
         began = time.perf_counter()

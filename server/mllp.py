@@ -13,6 +13,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +23,9 @@ START, END = b"\x0b", b"\x1c\r"
 #: Octets outside a frame that are skipped before the connection is given up.
 _RUBBISH = 4096
 _CHUNK = 65536
+
+#: The address of the peer whose message is worked on.
+PEER: ContextVar[str] = ContextVar("peer", default="")
 
 
 class Acknowledged(Protocol):
@@ -98,6 +102,7 @@ class MllpListener:
             threading.Thread(target=self._serve, args=(connection, address[0]), name="mllp", daemon=True).start()
 
     def _serve(self, connection: socket.socket, peer: str) -> None:
+        PEER.set(peer)  # of this thread, which serves nobody else
         try:
             connection.settimeout(self._options.seconds)
             if self._tls is not None:

@@ -38,6 +38,7 @@ def prepare(settings: Settings) -> None:
         raise StoreError(f"store.data = {folder}: the folder cannot be written by this user")
     try:
         migrate.prepare(settings.database_url())
+        _prepare_audit(settings)
         if settings.role.role != "registry" and not settings.role.repository_unique_id:
             from server.identity import repository_unique_id
 
@@ -49,6 +50,25 @@ def prepare(settings: Settings) -> None:
     except StorageError as error:
         named = settings.value("store.database", secret=False)
         raise StoreError(f"store.database{'' if named else ' (SQLite)'}: {error}{_remedy(str(error))}") from None
+
+
+def _prepare_audit(settings: Settings) -> None:
+    """The key of the audit trail, made with the store. Raises StoreError."""
+    if not settings.audit.enabled:
+        return
+    from security.audit_chain import AuditKeyError
+    from server.audit_setup import key_path, prepare_key
+    from storage.database import open_database
+
+    database = open_database(settings.database_url())
+    try:
+        prepare_key(settings, database)
+    except AuditKeyError as error:
+        raise StoreError(str(error)) from None
+    except OSError as error:
+        raise StoreError(f"{key_path(settings)}: the key of the audit trail cannot be made: {error.strerror}") from None
+    finally:
+        database.close()
 
 
 def is_new(settings: Settings) -> bool:

@@ -244,6 +244,28 @@ class Security:
         "", "certificate policies (OIDs, separated by commas) of which a certificate must carry one; empty: any"
     )
     minimum_rsa: int = setting(2048, "shortest RSA key of a certificate", unit="bits", low=1024, high=16_384)
+    signed_messages: str = setting(
+        "accept", "signatures of SOAP messages (WS-Security): off: not looked at; accept: verified where a message has one; "
+        "require: an unsigned message is refused; without authorities none is looked at", choices=("off", "accept", "require"),
+    )  # fmt: skip
+    sign_answers: str = setting(
+        "signed", "which answers are signed, where there is a certificate: those to signed requests, always, or never",
+        choices=("signed", "always", "never"),
+    )  # fmt: skip
+    signing_certificate: str = setting(
+        "", "PEM file of the certificate that signs answers; empty: that of the listener; read again when it changes"
+    )
+    signing_key: str = setting("", "PEM file of the key of that certificate; read again when it changes")
+    message_addresses: str = setting(
+        "", "base addresses (https://host), separated by commas, that the signed wsa:To may begin with beside `server.public_url`; "
+        "without that one, the host that the request names counts",
+    )  # fmt: skip
+    message_seconds: float = setting(
+        300.0, "how long a signed message counts after its Created, whatever its Expires says", unit="seconds", low=10, high=3600
+    )
+    message_skew: float = setting(
+        60.0, "how far the clock of a sender may differ from ours", unit="seconds", low=0, high=600
+    )
     front: str = setting(
         "off", "nginx: take the client certificate from X-SSL-Client-Cert as deploy/nginx.conf sets it; only with server.socket",
         choices=("off", "nginx"),
@@ -272,7 +294,7 @@ class Audit:
         "or by TCP alone (fin), which one that is killed does as well", choices=("close_notify", "fin"),
     )  # fmt: skip
     alarm_seconds: float = setting(
-        3600.0, "age of the oldest record that is not delivered, from which an alarm is given", unit="seconds", low=1, high=604_800
+        3600.0, "age of the oldest record that is not delivered from which an alarm is given", unit="seconds", low=1, high=604_800
     )
     backlog: int = setting(
         20_000_000, "records that may wait for the repository; with more, nothing but an emergency is read here",
@@ -400,7 +422,8 @@ class Row:
 
 
 GROUPS: dict[str, type] = {
-    "server": Server, "store": Store, "role": Role, "domain": Domain, "mllp": Mllp, "security": Security, "audit": Audit, "limits": Limits,
+    "server": Server, "store": Store, "role": Role, "domain": Domain, "mllp": Mllp, "security": Security, "audit": Audit,
+    "limits": Limits,
 }  # fmt: skip
 _TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
 

@@ -55,6 +55,7 @@ from repository.registry_port import (
     Sends,
 )
 from repository.verify import RegistryView
+from server.audit_setup import Audit, watch
 from server.domain import load_domain
 from server.health import HealthCheck
 from server.housekeeping import Housekeeping
@@ -64,8 +65,9 @@ from server.journal import Journal
 from server.metrics import Metrics
 from server.mllp import MllpListener
 from server.settings import SettingError, Settings
+from server.signing import with_signatures
 from server.site import Site
-from server.trust import fetcher_of, identify_node, log_handshake_failure, node_of, registry_tls, trust_of
+from server.trust import fetcher_of, identify_node, node_of, registry_tls, trust_of
 from soap.call import Handler
 from soap.endpoint import Endpoint, EndpointOptions, Exchange, anonymous
 from soap.limits import Limits
@@ -120,19 +122,19 @@ def open_kit(settings: Settings, alarm: Callable[[str], None] | None = None) -> 
 
 @dataclass(slots=True)
 class Application:
-    """The built server: `wsgi` answers requests, `close` ends what runs beside it. `handshake_failed` is told of every TLS
-    connection that did not come about: address and exception."""
+    """The built server: `wsgi` answers requests, `audit` keeps their records, `close` ends what runs beside it."""
 
     wsgi: Site
     kit: Kit
     housekeeping: Housekeeping
+    audit: Audit
     mllp: MllpListener | None = None
-    handshake_failed: Callable[[str, Exception], None] = log_handshake_failure
 
     def close(self) -> None:
         self.housekeeping.stop()
         if self.mllp is not None:
             self.mllp.close()
+        self.audit.close()
         self.kit.close()
 
 
@@ -148,19 +150,21 @@ def build(settings: Settings, feed: socket.socket | None = None) -> Application:
         observe(metrics, exchange)
         journal(exchange)
 
+    audit = watch(kit, metrics, gauges)
     trust = trust_of(settings)
     fetcher = fetcher_of(settings, trust)
     if fetcher is not None:
         fetcher.start()
     identify = identify_node(node_of(settings, trust), settings)
-    endpoint = Endpoint(handlers(kit), endpoint_options(kit, over, identify))
+    options = with_signatures(endpoint_options(kit, over, identify), settings, trust, kit.database)
+    endpoint = Endpoint(audit.watched(handlers(kit)), audit.recording(options))
     housekeeping = Housekeeping(
         lambda: collect(kit.store, kit.index, kit.registry), Path(settings.store.data) / "collected", settings.store.collect_hours
     )
     housekeeping.start()
     site = Site(endpoint, HealthCheck(kit.database, kit.store), metrics, settings)
-    mllp = identity_feed(kit.database, settings, metrics, feed, kit.index.move) if feed is not None else None
-    return Application(site, kit, housekeeping, mllp)
+    mllp = identity_feed(kit.database, settings, metrics, feed, kit.index.move, audit.trail) if feed is not None else None
+    return Application(site, kit, housekeeping, audit, mllp)
 
 
 # ----------------------------------------------------------------------------------------------------------- transactions

@@ -111,7 +111,7 @@ def _load(settings: Settings, feed: socket.socket | None, tls: Tls | None) -> Ca
     logging.getLogger("spyne").setLevel(logging.ERROR)
     application = wiring.build(settings, feed)
     if tls is not None:
-        tls.failed = application.handshake_failed
+        tls.failed = application.audit.handshake_failed
     return application.wsgi
 
 
