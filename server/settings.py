@@ -257,7 +257,7 @@ class Security:
     )
     signing_key: str = setting("", "PEM file of the key of that certificate; read again when it changes")
     message_addresses: str = setting(
-        "", "base addresses (https://host), separated by commas, that the signed wsa:To may begin with beside `server.public_url`; "
+        "", "base addresses (https://host), separated by commas, that a signed wsa:To may begin with beside `server.public_url`; "
         "without that one, the host that the request names counts",
     )  # fmt: skip
     message_seconds: float = setting(

@@ -116,7 +116,7 @@ class EndpointOptions:
     record: Callable[[Exchange], None] = unobserved
     understood: frozenset[str] = frozenset()
     verifier: RequestVerifier | None = None
-    signer: MessageSigner | None = None
+    signer: Callable[[], MessageSigner] | None = None
     sign_always: bool = False
 
 
@@ -268,7 +268,7 @@ class Endpoint:
         options, signature = self._options, None
         if options.signer is not None and (options.sign_always or request.carries_signature):
             good = (request.signed.value,) if request.signed is not None else None
-            signature = Signature(options.signer, good if request.carries_signature else ())
+            signature = Signature(options.signer(), good if request.carries_signature else ())
         return Form(request.mtom, request.soap11, request.message_id, signature)
 
     def _url(self, environ: Mapping[str, Any]) -> str:
