@@ -63,14 +63,19 @@ def announce(data: Path, cx: str = "", database: str = "") -> None:
 def fetch(repository: str, registry: str, package: Package) -> dict[str, bytes]:
     """What the registry finds and the repository gives, by uniqueId."""
     with Client(repository, registry) as client:
-        asked = ",".join(f"'{one}'" for one in package.unique_ids)
-        found = client.query(GET_DOCUMENTS, [("$XDSDocumentEntryUniqueId", [f"({asked})"])])
-        wanted = [Wanted(e.repositoryUniqueId or "", e.uniqueId or "") for e in found.objects.documentEntries]
-        if not wanted:
-            return {}
-        answer: Retrieved
-        with client.retrieve(wanted) as answer:
-            return {one.documentUniqueId: one.bytes() for one in answer.documents}
+        return fetch_by(client, package)
+
+
+def fetch_by(client: Client, package: Package) -> dict[str, bytes]:
+    """What `client` finds and is given, by uniqueId."""
+    asked = ",".join(f"'{one}'" for one in package.unique_ids)
+    found = client.query(GET_DOCUMENTS, [("$XDSDocumentEntryUniqueId", [f"({asked})"])])
+    wanted = [Wanted(e.repositoryUniqueId or "", e.uniqueId or "") for e in found.objects.documentEntries]
+    if not wanted:
+        return {}
+    answer: Retrieved
+    with client.retrieve(wanted) as answer:
+        return {one.documentUniqueId: one.bytes() for one in answer.documents}
 
 
 def get(url: str) -> tuple[int, str, bytes]:
