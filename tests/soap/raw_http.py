@@ -120,12 +120,14 @@ def dechunked(body: bytes) -> tuple[bytes, bool]:
 
 
 def kept(data: Path) -> dict[str, int]:
-    """What a store on SQLite holds: rows of every table that a message can fill, files of every folder."""
+    """What a store on SQLite holds: rows of every table that a message can fill, files of every folder. The audit trail is not
+    looked at: it grows by every refusal."""
     import pysqlite3.dbapi2 as sqlite
 
     with contextlib.closing(sqlite.connect(f"file:{data / 'carnet.sqlite'}?mode=ro", uri=True)) as database:
         names = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        counts = {name: database.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in names}
+        looked_at = [name for name in names if not name.startswith("audit_")]
+        counts = {name: database.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in looked_at}
     counts["files"] = sum(1 for path in (data / "blobs").rglob("*") if path.is_file())
     counts["staged"] = sum(1 for path in (data / "tmp").rglob("*") if path.is_file())
     return counts

@@ -14,6 +14,7 @@ from alembic.runtime.migration import MigrationContext
 
 import registry.tables
 import repository.tables
+import security.audit_tables
 import security.replay
 from registry.codes import CodeBook
 from registry.iti42 import RegisterDocumentSet
