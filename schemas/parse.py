@@ -48,6 +48,7 @@ _HUGE_TEXT = 9_000_000
 _DEPTH = 256
 _ROOT = re.compile(rb"[ \t\r\n]*<[A-Za-z_:\x80-\xff]")
 _MISC = re.compile(rb"[ \t\r\n]*(?:<!--.*?-->[ \t\r\n]*)*", re.DOTALL)
+_MISC_WITH_INSTRUCTIONS = re.compile(rb"[ \t\r\n]*(?:(?:<!--.*?-->|<\?.*?\?>)[ \t\r\n]*)*", re.DOTALL)
 _TAG = re.compile(rb"""<(?:[^"'<>]++|"[^"]*+"|'[^']*+')*+""")
 _QUOTED = re.compile(rb""""[^"]*"|'[^']*'""")
 #: The first one only: libxml2 collects many nodes in a time that grows with their square.
@@ -65,11 +66,13 @@ def parse(
     what: str = "message",
     charset: str | None = None,
     notes: list[ParseNote] | None = None,
+    instructions: bool = False,
 ) -> etree._Element:
     """The root element of `data`.
 
     `what` names the bytes in error messages; `charset` is the charset parameter of the HTTP or MIME Content-Type;
-    tolerated oddities are appended to `notes`. Comments stay in the tree, CDATA sections become text. Raises ParseError
+    tolerated oddities are appended to `notes`; with `instructions` processing instructions may stand in it (a document, not a
+    message). Comments stay in the tree, CDATA sections become text. Raises ParseError
     with one of RULES. Source: SOAP 1.2 part 1: 5 (no DTD, no processing instruction); XML 1.0.
     """
     if len(data) > limits.max_bytes:
@@ -78,14 +81,14 @@ def parse(
         raise ParseError("XML-002", f"The {what} is empty", remedy="Send a SOAP envelope.")
     text = decode(data, charset, notes)
     data = text.data
-    _refuse_doctype(data, text.root_search, what)
+    _refuse_doctype(data, text.root_search, what, instructions)
     if len(data) > _COUNT_IN_BYTES or len(data) > 4 * limits.max_elements:
         _refuse_floods(data, limits, what)
     try:
         root = etree.fromstring(data, _parser(forced=text.forced, huge=len(data) > _HUGE_TEXT or limits.max_depth >= _DEPTH))
     except etree.XMLSyntaxError as error:
         raise _not_well_formed(error, what, limits) from None
-    _check_tree(root, data, text.root_search, limits, what)
+    _check_tree(root, data, text.root_search, limits, what, instructions)
     return root
 
 
@@ -144,11 +147,11 @@ def _parser(*, forced: bool, huge: bool) -> etree.XMLParser:
     )
 
 
-def _refuse_doctype(data: bytes, start: int, what: str) -> None:
+def _refuse_doctype(data: bytes, start: int, what: str, instructions: bool) -> None:
     """A DOCTYPE can only stand before the root element: it is refused there, before libxml2 could act on it."""
     if _ROOT.match(data, start):
         return
-    found = _MISC.match(data, start)
+    found = (_MISC_WITH_INSTRUCTIONS if instructions else _MISC).match(data, start)
     position = found.end() if found else start
     if data.startswith(b"<!DOCTYPE", position):
         line, column = _place(data, position)
@@ -192,10 +195,12 @@ def _suspicion(limits: Limits) -> etree.XPath:
     return found
 
 
-def _check_tree(root: etree._Element, data: bytes, root_search: int, limits: Limits, what: str) -> None:
+def _check_tree(
+    root: etree._Element, data: bytes, root_search: int, limits: Limits, what: str, instructions: bool = False
+) -> None:
     if root.getroottree().docinfo.internalDTD is not None:
         raise ParseError("XML-003", f"The {what} carries a DOCTYPE", remedy=_NO_DOCTYPE)
-    if data.find(b"?", root_search) >= 0:
+    if not instructions and data.find(b"?", root_search) >= 0:
         for instruction in cast(list[etree._Element], _INSTRUCTIONS(root)):
             raise _instruction(what, _line(instruction), 1)
     # Fewer tags than levels, fewer equals signs than attributes: nothing can be too deep or too many.
