@@ -1,0 +1,113 @@
+"""Every id has its explanation, in both languages; an example that can be judged trips its rule, and its right form does not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from lxml import etree
+
+from conformance.explanations.catalogue import LANGUAGES, Explanation, explain, explanations, ids, nearest
+from metadata.rules.removal import RULES as REMOVAL_RULES
+from metadata.rules.rule import Context
+from metadata.rules.table import RULES, rule
+from metadata.vocabulary import ErrorCode
+from schemas.problems import RULES as PARSER_RULES
+from security.rules import TRUST_RULES
+from soap.wire import QUIRKS
+from tests.conformance.placing import Message, fragment, message_of, placed
+
+ROOT = Path(__file__).resolve().parents[2]
+BOOK = explanations()
+#: Rules whose example cannot be put into a message of the rule tests: updates need a registered object of their own, removals are
+#: no submissions, documents are judged by their octets. Their cases stand in the rule tests.
+_BY_CASE = ("UPD-", "RMU-", "RM-", "REP-")
+EXAMPLES = [one for one in BOOK.values() if one.kind == "rule" and one.wrong and not one.id.startswith(_BY_CASE)]
+#: Families in which every rule has an example.
+_SHOWN = ("SUB", "OBJ", "SS", "DE", "FD", "AU", "RID", "AS", "CODE", "ADV")
+
+
+def test_every_id_of_every_table_is_explained() -> None:
+    tabled = {row.id for row in RULES} | {row.id for row in REMOVAL_RULES} | set(QUIRKS) | set(PARSER_RULES)
+    tabled |= {row.id for row in TRUST_RULES} | {code.value for code in ErrorCode}
+    assert tabled - set(BOOK) == set()
+
+
+def test_every_rule_id_that_stands_in_the_code_is_explained() -> None:
+    """Faults and refusals are no table: their ids are read in the source."""
+    pattern = re.compile(r'"((?:SRV|STORE|SQ|PIF|XPC|REC|RET|CDA|SOAP|WSA|XSD|XML|ANS|HTTP|SAML)-(?:[0-9]{3}|[A-Z][A-Z-]+))"')
+    floors = ("metadata", "schemas", "soap", "registry", "repository", "server", "security", "conformance")
+    written: dict[str, str] = {}
+    for floor in floors:
+        for path in (ROOT / floor).rglob("*.py"):
+            written |= dict.fromkeys(pattern.findall(path.read_text("utf-8")), path.name)
+    assert len(written) > 60
+    assert {id: written[id] for id in set(written) - set(BOOK)} == {}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_text_is_there_in_both_languages(language: str) -> None:
+    for one in BOOK.values():
+        for text in (one.statement, one.why, one.fix, one.remedy):
+            assert text.of(language).strip() or text is one.remedy, one.id
+        assert one.statement.of(language)[-1] in ".!?", one.id
+        if one.kind != "trust":
+            assert one.remedy.of(language).strip(), one.id
+        assert one.section, one.id
+
+
+def test_the_languages_are_not_one() -> None:
+    for one in BOOK.values():
+        assert one.statement.en != one.statement.fr, one.id
+        assert one.why.en != one.why.fr and one.fix.en != one.fix.fr, one.id
+
+
+def test_most_rules_have_an_example() -> None:
+    """A rule without one asks what is registered, or is shown by a case of the kit."""
+    without = [one.id for one in BOOK.values() if one.kind == "rule" and not one.wrong]
+    assert not [id for id in without if id.partition("-")[0] in _SHOWN]
+    assert len(without) < 70
+
+
+def test_related_ids_exist() -> None:
+    assert {(one.id, id) for one in BOOK.values() for id in one.related if id not in BOOK} == set()
+
+
+def _tripped(one: Explanation, text: str, take_away: bool) -> bool:
+    message = placed(one, text, take_away)
+    return bool(list(rule(one.id).check(_context(message))))
+
+
+def _context(message: Message) -> Context:
+    return message.context()
+
+
+@pytest.mark.parametrize("one", EXAMPLES, ids=lambda one: one.id)
+def test_an_example_is_what_it_says(one: Explanation) -> None:
+    assert not list(rule(one.id).check(_context(message_of(one)))), "the message that is bent breaks the rule already"
+    assert _tripped(one, one.wrong, True), "the wrong example does not trip the rule"
+    assert not _tripped(one, one.right, False), "the right example trips the rule"
+
+
+@pytest.mark.parametrize("one", [o for o in BOOK.values() if o.kind == "rule"], ids=lambda one: one.id)
+def test_an_example_is_xml(one: Explanation) -> None:
+    for text in (one.wrong, one.right):
+        assert fragment(text) is not None
+
+
+def test_words_find_ids() -> None:
+    assert explain("de-106").id == "DE-106"
+    assert nearest("DE-1O6")[0].startswith("DE-")
+    assert "XDSUnknownPatientId" in nearest("XDSUnknownPatientID")
+    assert "SUB-001" in nearest("SUB-1")
+    assert nearest("qqqqqqqq") == []
+    with pytest.raises(KeyError):
+        explain("DE-999")
+    assert len(ids(("wire",))) == len(QUIRKS)
+
+
+def test_the_removal_examples_are_requests() -> None:
+    for id in ("RM-001", "RM-002", "RM-003"):
+        for text in (BOOK[id].wrong, BOOK[id].right):
+            assert etree.QName(fragment(text)[0]).localname == "RemoveObjectsRequest"
