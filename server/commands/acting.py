@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -20,6 +20,9 @@ from security.identity import Mode
 from security.pki import PkiError, signing_files, tls_files
 from security.tls import TlsError, client_context
 from server.commands.options import UsageError
+
+if TYPE_CHECKING:
+    from security.message_writer import MessageSigner
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,18 +68,17 @@ class Acting:
     person: str = ""
     patient: str = ""
     asserts: bool = True
+    signs: bool = False
     _written: dict[str, tuple[float, bytes]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, given: dict[str, Any], patient: str = "") -> Acting | None:
         """Takes the options of `takes_acting` out of `given`; None when nobody acts. Raises UsageError."""
         folder = given.pop("pki")
-        name, purpose, reason, mode, structure, person, asserted, silent, _ = (given.pop(option) for option in _OPTIONS)
+        name, purpose, reason, mode, structure, person, asserted, silent, signs = (given.pop(option) for option in _OPTIONS)
         if not folder and not name:
-            if any((purpose, reason, mode, structure, person, asserted, silent)):
-                raise UsageError(
-                    "--purpose, --reason, --mode, --structure, --person and --assert-patient need --pki DIR --as NAME"
-                )
+            if any((purpose, reason, mode, structure, person, asserted, silent, signs)):
+                raise UsageError("an assertion and a signature are made with a card: give --pki DIR and --as NAME too")
             return None
         if not (folder and name):
             raise UsageError("--pki DIR and --as NAME are given together: the folder of `carnet pki`, and whose card there acts")
@@ -86,7 +88,7 @@ class Acting:
         except PkiError as error:
             raise UsageError(str(error)) from None
         how = _MODES[mode] if mode else None
-        return cls(Path(folder), name, purpose, reason, how, structure, person, asserted or patient, not silent)
+        return cls(Path(folder), name, purpose, reason, how, structure, person, asserted or patient, not silent, signs)
 
     def tls(self) -> ssl.SSLContext:
         """Believes the folder's authority and shows the card. Raises UsageError."""
@@ -100,6 +102,18 @@ class Acting:
         """wsse:Security with the assertion, for the header of a message."""
         start = f'<wsse:Security xmlns:wsse="{WSSE}" xmlns:s="{SOAP12}" s:mustUnderstand="1">'
         return start.encode() + self.assertion() + b"</wsse:Security>"
+
+    def signer(self) -> MessageSigner | None:
+        """Who signs the messages; None: nobody. Raises UsageError."""
+        if not self.signs:
+            return None
+        from security.message_writer import MessageSigner
+
+        certificate, key = signing_files(self.folder, self.name)
+        try:
+            return MessageSigner(certificate.read_bytes(), key.read_bytes())
+        except (OSError, ValueError, TypeError) as error:
+            raise UsageError(f"{certificate} and {key} sign no message: {error}") from None
 
     def assertion(self) -> bytes:
         """A signed assertion, written anew every two minutes. Raises UsageError for what the card cannot say."""

@@ -69,7 +69,8 @@ def client_of(given: dict[str, Any], patient: str = "") -> Client:
             repository, registry = repository or base[0], registry or base[1]
         repository = _resolved(repository, Transaction.ITI_41, Transaction.ITI_43, timeout)
         registry = _resolved(registry, Transaction.ITI_18, Transaction.ITI_42, timeout)
-        return Client(repository, registry, timeout, context, acting.security if acting and acting.asserts else None)
+        security = acting.security if acting and acting.asserts else None
+        return Client(repository, registry, timeout, context, security, acting.signer() if acting else None)
     except ClientError as error:
         raise UsageError(str(error)) from None
 
