@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from metadata.rules.rule import Finding
 from repository import refusals
-from repository.tables import DocumentState, blob, document
+from repository.tables import DocumentState, blob, document, signed_set
 from storage.database import Connection, Database, Row, in_list
 
 #: Rows of one statement: it bounds what a reader holds, not what it can find.
@@ -38,12 +38,36 @@ class StoredDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class SignatureRecord:
+    """One row of `signed_set`: what was found of the signature with this uniqueId. `rules` is empty where it is good."""
+
+    signature: str
+    submissionSet: str
+    signer: str
+    signing_time: str
+    rules: tuple[str, ...]
+    checked_at: int
+
+    def row(self) -> dict[str, Any]:
+        """As the table has it."""
+        return {
+            "signature": self.signature,
+            "submission_set": self.submissionSet,
+            "signer": self.signer,
+            "signing_time": self.signing_time,
+            "rules": " ".join(self.rules),
+            "checked_at": self.checked_at,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Deposit:
-    """The documents of one submission, and the bytes of the small ones by SHA-256."""
+    """The documents of one submission, the bytes of the small ones by SHA-256, and what was found of its signatures."""
 
     documents: Sequence[StoredDocument]
     blobs: dict[bytes, bytes]
     attempt: str = field(default_factory=lambda: uuid.uuid4().hex)
+    signatures: tuple[SignatureRecord, ...] = ()
 
     def store(self, connection: Connection) -> None:
         """Write everything as registered: for the registry's own transaction."""
@@ -67,6 +91,8 @@ class Deposit:
 
     def _write(self, connection: Connection, state: DocumentState) -> None:
         registered = state is DocumentState.REGISTERED
+        if registered and self.signatures:
+            connection.execute_many(_PUT_SIGNATURE[connection.dialect], [one.row() for one in self.signatures])
         if self.blobs:
             now = max(d.stored_at for d in self.documents)
             rows = [{"sha256": key, "stored_at": now, "bytes": content} for key, content in self.blobs.items()]
@@ -153,6 +179,17 @@ class DocumentIndex:
             yield [(row[0], row[1]) for row in page]
             after = page[-1][0]
 
+    def signatures(self) -> Iterator[Sequence[SignatureRecord]]:
+        """Everything that was found of signatures, in pages."""
+        after = ""
+        while True:
+            with self.database.read() as connection:
+                page = connection.execute(_SIGNATURES, {"after": after})
+            if not page:
+                return
+            yield [SignatureRecord(row[0], row[1], row[2], row[3], tuple(row[4].split()), row[5]) for row in page]
+            after = page[-1][0]
+
     def withdrawn(self, unique_ids: Sequence[str]) -> set[str]:
         """Those of the ids under which a document was hidden or removed (ITI-86)."""
         with self.database.read() as connection:
@@ -208,6 +245,17 @@ def _put_blob() -> dict[str, sa.Executable]:
     return statements
 
 
+def _put_signature() -> dict[str, sa.Executable]:
+    """Insert, or renew: the same submission sent again was looked at again."""
+    statements: dict[str, sa.Executable] = {}
+    for dialect, insert in _INSERT.items():
+        new = insert(signed_set).values({c.name: sa.bindparam(c.name) for c in signed_set.columns})
+        renewed = {c.name: new.excluded[c.name] for c in signed_set.columns if c.name != "signature"}
+        statements[dialect] = new.on_conflict_do_update(index_elements=["signature"], set_=renewed)
+    return statements
+
+
+_PUT_SIGNATURE = _put_signature()
 _PUT_REGISTERED = _put(registered=True)
 _PUT_PENDING = _put(registered=False)
 _PUT_BLOB = _put_blob()
@@ -251,6 +299,12 @@ _ROWS = (
     .select_from(document.outerjoin(blob, blob.c.sha256 == document.c.sha256))
     .where(sa.tuple_(document.c.unique_id, document.c.sha256) > sa.tuple_(sa.bindparam("after"), sa.bindparam("content")))
     .order_by(document.c.unique_id, document.c.sha256)
+    .limit(sa.literal_column(str(PAGE)))
+)
+_SIGNATURES = (
+    sa.select(*signed_set.columns)
+    .where(signed_set.c.signature > sa.bindparam("after"))
+    .order_by(signed_set.c.signature)
     .limit(sa.literal_column(str(PAGE)))
 )
 _BLOBS = (

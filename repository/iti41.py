@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lxml import etree
@@ -25,6 +25,7 @@ from repository.completion import complete
 from repository.content import ContentStore
 from repository.index import Deposit, DocumentIndex, StoredDocument
 from repository.registry_port import Outcome, RegistryPort, Request
+from repository.signed_sets import Looked, SignedSets
 from repository.tables import DocumentState
 from soap.body.provide import judge_media_type, parse_provide
 from soap.body.registry_response import build_registry_response
@@ -59,12 +60,14 @@ class ProvideAndRegister:
         registry: RegistryPort,
         options: RepositoryOptions,
         clock: Callable[[], float] = time.time,
+        signed_sets: SignedSets | None = None,
     ) -> None:
         self._store = store
         self._index = index
         self._registry = registry
         self._options = options
         self._clock = clock
+        self._signed_sets = signed_sets
 
     def __call__(self, call: Call) -> Answer:
         """Raises `Refused` for what the repository itself refuses; a registry's refusal is an answer."""
@@ -79,25 +82,31 @@ class ProvideAndRegister:
                 if document.id in entries:
                     judge_media_type(document, entries[document.id].mimeType or "", call)
 
-        outcome = self.provide(provided.submit, provided.by_id(), judge)
+        outcome = self.provide(provided.submit, provided.by_id(), judge, self._signed_sets)
         payload = build_registry_response(outcome.status, outcome.findings, call.explain_base)
         return Answer([payload], outcome.status, outcome.findings)
 
     def provide(
-        self, request: etree._Element, documents: Mapping[str, StagedPart], judge: Callable[[Submission], None] | None = None
+        self,
+        request: etree._Element,
+        documents: Mapping[str, StagedPart],
+        judge: Callable[[Submission], None] | None = None,
+        signed_sets: SignedSets | None = None,
     ) -> Outcome:
         """`request` is lcm:SubmitObjectsRequest (it is completed in place), `documents` what came by Document/@id.
 
-        `judge` sees the submission before anything is done with it, and may raise.
+        `judge` sees the submission before anything is done with it, and may raise. `signed_sets` looks at its signatures: not at
+        what this server submits itself.
         After Success every document is durable and registered; after anything else nothing of it can be found.
         """
         complete(request, documents, self._options.repository_unique_id)
         submission = parse_submission(request)
         if judge is not None:
             judge(submission)
-        warnings = self._check(submission, documents)
         try:
-            deposit = self._deposit(submission, documents)
+            looked = signed_sets.look(submission, documents) if signed_sets is not None else Looked()
+            warnings = self._check(submission, documents, looked.findings)
+            deposit = replace(self._deposit(submission, documents), signatures=looked.records)
             conflicts = self._index.conflicts(deposit.documents)
             if conflicts:
                 raise Refused([*warnings, *conflicts])
@@ -106,13 +115,15 @@ class ProvideAndRegister:
             raise refusals.of_storage_error(error) from error
         return replace(outcome, findings=(*warnings, *outcome.findings))
 
-    def _check(self, submission: Submission, documents: Mapping[str, StagedPart]) -> list[Finding]:
-        """What is the repository's own; returns warnings only."""
+    def _check(
+        self, submission: Submission, documents: Mapping[str, StagedPart], signatures: Sequence[Finding]
+    ) -> list[Finding]:
+        """What is the repository's own, with what was found of `signatures`; returns warnings only."""
         options = self._options.options
         reads = CI_SIS in options
         received = {id: ReceivedDocument(part.size, part.sha1, part.bytes() if reads else None) for id, part in documents.items()}
         context = Context(Transaction.ITI_41, submission, Actor.REPOSITORY, options=options, documents=received)
-        findings = check_documents(context, self._options.policies)
+        findings = [*check_documents(context, self._options.policies), *signatures]
         if any(f.severity is Severity.ERROR for f in findings):
             raise Refused(findings)
         return findings

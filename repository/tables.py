@@ -1,4 +1,4 @@
-"""The repository's two tables: which document is which content, and the content of small documents.
+"""The repository's tables: which document is which content, the content of small documents, and what was found of signatures.
 
 A document is found by its uniqueId (ITI TF-2: 3.43.4.1.2) and its bytes by their SHA-256, so the same bytes under two ids are
 kept once. `document` is keyed by both, because a document whose registration is not answered yet (state PENDING, only when
@@ -58,6 +58,21 @@ blob = sa.Table(
     sa.Column("stored_at", sa.BigInteger, nullable=False),
     sa.Column("bytes", sa.LargeBinary, nullable=False),
     sa.PrimaryKeyConstraint("sha256", name="pk_blob"),
+)
+
+#: One row per signature over a submission set that was looked at (`signed_sets.py`), by the uniqueId of its document.
+#: `signer` (RFC 4514) and `signing_time` are what the signature says, `rules` the ids of those it breaks, blank-separated: none
+#: where it is good.
+signed_set = sa.Table(
+    "signed_set",
+    METADATA,
+    sa.Column("signature", sa.Text, nullable=False),
+    sa.Column("submission_set", sa.Text, nullable=False),
+    sa.Column("signer", sa.Text, nullable=False),
+    sa.Column("signing_time", sa.Text, nullable=False),
+    sa.Column("rules", sa.Text, nullable=False),
+    sa.Column("checked_at", sa.BigInteger, nullable=False),
+    sa.PrimaryKeyConstraint("signature", name="pk_signed_set"),
 )
 
 #: Documents are mostly compressed or small already: PostgreSQL must not spend time on compressing them again.

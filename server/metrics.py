@@ -63,6 +63,9 @@ class Metrics:
             "carnet_wire_notes", "Tolerated quirks of clients, by row of docs/wire.md.", ["row"], registry=self._registry
         )
         self._children: dict[tuple[str, ...], Any] = {}  # looking one up by its labels costs as much as counting
+        self._signatures = Counter(
+            "carnet_signature_findings", "Submissions whose signatures break a rule, by rule.", ["rule"], registry=self._registry
+        )
         self._alarms = Counter(
             "carnet_alarms", "What an operator must look at: damaged documents, a store that fails.", ["kind"],
             registry=self._registry,
@@ -90,6 +93,10 @@ class Metrics:
     def note(self, row: str) -> None:
         """One tolerated quirk."""
         self._notes.labels(row).inc()
+
+    def signature(self, rule: str) -> None:
+        """One submission whose signature breaks this rule (DSG-...)."""
+        self._signatures.labels(rule).inc()
 
     def alarm(self, kind: str) -> None:
         """One alarm of the store."""

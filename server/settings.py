@@ -266,6 +266,11 @@ class Security:
     message_skew: float = setting(
         60.0, "how far the clock of a sender may differ from ours", unit="seconds", low=0, high=600
     )
+    document_signatures: str = setting(
+        "warn", "signatures over submission sets (docs/security.md): off: not looked at; warn: what is wrong is a warning of the "
+        "answer; refuse: it refuses the submission", choices=("off", "warn", "refuse"),
+    )  # fmt: skip
+    signed_sets: bool = setting(False, "a submission without a signature is wrong as well (rule DSG-001)")
     front: str = setting(
         "off", "nginx: take the client certificate from X-SSL-Client-Cert as deploy/nginx.conf sets it; only with server.socket",
         choices=("off", "nginx"),

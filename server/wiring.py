@@ -65,6 +65,7 @@ from server.journal import Journal
 from server.metrics import Metrics
 from server.mllp import MllpListener
 from server.settings import SettingError, Settings
+from server.signed_sets import signed_sets_of
 from server.signing import with_signatures
 from server.site import Site
 from server.trust import fetcher_of, identify_node, node_of, registry_tls, trust_of
@@ -76,6 +77,7 @@ from soap.wire import Do, Wire
 from storage.database import Connection, Database, open_database
 
 if TYPE_CHECKING:
+    from security.trust_files import LiveTrust
     from soap.client import Client
 
 E = TypeVar("E", bound=Enum)
@@ -91,6 +93,7 @@ class Kit:
     index: DocumentIndex
     repository_unique_id: str
     client: Client | None
+    trust: LiveTrust | None = None
 
     @property
     def registry(self) -> RegistryView:
@@ -151,7 +154,7 @@ def build(settings: Settings, feed: socket.socket | None = None) -> Application:
         journal(exchange)
 
     audit = watch(kit, metrics, gauges)
-    trust = trust_of(settings)
+    trust = kit.trust = trust_of(settings)
     fetcher = fetcher_of(settings, trust)
     if fetcher is not None:
         fetcher.start()
@@ -210,7 +213,8 @@ def repository_handlers(kit: Kit, codes: CodeBook) -> dict[Transaction, Handler]
         port = Remote(kit.database, sending(kit.client), asking(kit.registry))
     else:
         port = InProcess(registering_here(_registering(kit, codes)))
-    provide = ProvideAndRegister(kit.store, kit.index, port, options)
+    signed_sets = signed_sets_of(kit.settings, kit.store, kit.index, kit.trust)
+    provide = ProvideAndRegister(kit.store, kit.index, port, options, signed_sets=signed_sets)
     on_demand = _on_demand(kit, codes, provide)
     return {
         Transaction.ITI_41: provide,
@@ -450,5 +454,7 @@ def observe(metrics: Metrics, exchange: Exchange) -> None:
     outcome = exchange.status.name if exchange.status is not None else "FAULT"
     codes = [finding.code.value for finding in exchange.findings] or ([exchange.fault] if exchange.fault else [])
     metrics.transaction(exchange.transaction.code, outcome, exchange.seconds, codes)
+    for rule in {finding.rule for finding in exchange.findings if finding.rule.startswith("DSG-")}:
+        metrics.signature(rule)
     for note in exchange.notes:
         metrics.note(note.id)

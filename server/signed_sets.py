@@ -1,0 +1,23 @@
+"""What the settings say of signatures over submission sets, and how a source of ours makes one (`carnet submit --sign`)."""
+
+from __future__ import annotations
+
+from metadata.rules.french import CI_SIS
+from repository.content import ContentStore
+from repository.index import DocumentIndex
+from repository.signed_sets import SignatureCheck, SignedSetOptions, SignedSets
+from security.document_signature import FRENCH_FORM, IHE_FORM
+from security.trust_files import LiveTrust
+from server.domain import load_domain
+from server.settings import Settings
+
+
+def signed_sets_of(settings: Settings, store: ContentStore, index: DocumentIndex, trust: LiveTrust | None) -> SignedSets:
+    """Who looks at the signatures of submissions. Without `trust` no signer is trusted."""
+    domain = load_domain(settings.domain.profile, settings.domain.folder)
+    options = SignedSetOptions(
+        check=SignatureCheck(settings.security.document_signatures),
+        required=settings.security.signed_sets,
+        form=FRENCH_FORM if CI_SIS in domain.options else IHE_FORM,
+    )
+    return SignedSets(store, index, options, trust.refresh if trust is not None else None)
