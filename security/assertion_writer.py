@@ -13,6 +13,7 @@ from base64 import b64encode
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from lxml import etree
@@ -25,7 +26,7 @@ from security.signature import sign_enveloped
 
 #: VIHF default of a structure that a card does not name: a FINESS number for tests.
 _NO_STRUCTURE = "1750000001"
-_CODED: dict[str | None, str] = {None: HL7V3, "xsi": XSI}
+_CODED: Any = {None: HL7V3, "xsi": XSI}  # the stubs know no default namespace
 _SURGERY = Coded("SA07", names.SECTORS)
 _NORMAL = Coded(names.NORMAL, names.PURPOSES, "mode acces VIHF 2.0")
 
@@ -131,7 +132,7 @@ def card_statement(
     profile: str = "vihf",
 ) -> tuple[SigningCard, Statement]:
     """Who signs and what is to be said, out of the folder's index: the parts of `assertion_of_card`. Raises PkiError."""
-    rows = {row.name: row for row in TestAuthority(folder).issued() if not row.revoked}
+    rows = {row.name: row for row in TestAuthority(folder).issued()}
     own = _row(folder, rows, name, "person", "structure")
     acting = own if own.kind == "person" else (_row(folder, rows, person, "person") if person else None)
     mode = mode or (Mode.DIRECT if own.kind == "person" else Mode.INDIRECT)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from security.refusal import TrustRule
 from security.rules_access import ACCESS_RULES
-from security.rules_document_signature import RULES as DOCUMENT_SIGNATURE_RULES
 from security.rules_assertion import ASSERTION_RULES
+from security.rules_document_signature import RULES as DOCUMENT_SIGNATURE_RULES
 from security.rules_pki import PKI_RULES
 from security.rules_signature import SIGNATURE_RULES
 from security.rules_vihf import VIHF_RULES
