@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -123,7 +123,7 @@ def read_answer(data: bytes, certificate: x509.Certificate, issuer: x509.Certifi
         single = _single(answer, certificate, issuer)
         _check_signature(answer, issuer, now)
         _check_nonce(answer, nonce)
-    except (ValueError, TypeError, InvalidSignature, x509.DuplicateExtension) as error:
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
         raise Unanswered(f"the answer is damaged: {error or type(error).__name__}") from None
     begins, ends = single.this_update_utc, single.next_update_utc
     if begins > now + _SKEW:
