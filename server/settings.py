@@ -266,6 +266,22 @@ class Security:
     message_skew: float = setting(
         60.0, "how far the clock of a sender may differ from ours", unit="seconds", low=0, high=600
     )
+    assertions: str = setting(
+        "auto", "assertions of who acts (IHE XUA, VIHF; docs/security.md): off: not looked at; accept: verified where a message "
+        "has one; require: a message without is refused; auto: require with `secure`, else accept where there are authorities",
+        choices=("auto", "off", "accept", "require"),
+    )  # fmt: skip
+    assertion_issuers: str = setting(
+        "", "TOML file of the issuers of assertions ([[issuer]], docs/security.md); empty: a VIHF signed by card or structure "
+        "of `authorities`, and XUA signed by an enrolled structure",
+    )  # fmt: skip
+    assertion_audience: str = setting(
+        "urn:carnet:xds,urn:dmp", "URIs, separated by commas, by which an assertion's Audience may name this server beside "
+        "`server.public_url`",
+    )  # fmt: skip
+    assertion_skew: float = setting(
+        60.0, "how far the clock of an issuer of assertions may differ from ours", unit="seconds", low=0, high=600
+    )
     document_signatures: str = setting(
         "warn", "signatures over submission sets (docs/security.md): off: not looked at; warn: what is wrong is a warning of the "
         "answer; refuse: it refuses the submission", choices=("off", "warn", "refuse"),

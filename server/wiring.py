@@ -57,8 +57,10 @@ from repository.registry_port import (
 from repository.verify import RegistryView
 from server.audit_setup import Audit, watch
 from server.domain import load_domain
+from server.explain_page import EXPLAIN_PATH
 from server.health import HealthCheck
 from server.housekeeping import Housekeeping
+from server.identify import identify_of
 from server.identity import repository_unique_id
 from server.identity_feed import authorities, identity_feed
 from server.journal import Journal
@@ -68,7 +70,7 @@ from server.settings import SettingError, Settings
 from server.signed_sets import signed_sets_of
 from server.signing import with_signatures
 from server.site import Site
-from server.trust import fetcher_of, identify_node, node_of, registry_tls, trust_of
+from server.trust import fetcher_of, registry_tls, trust_of
 from soap.call import Handler
 from soap.endpoint import Endpoint, EndpointOptions, Exchange, anonymous
 from soap.limits import Limits
@@ -158,7 +160,7 @@ def build(settings: Settings, feed: socket.socket | None = None) -> Application:
     fetcher = fetcher_of(settings, trust)
     if fetcher is not None:
         fetcher.start()
-    identify = identify_node(node_of(settings, trust), settings)
+    identify = identify_of(settings, trust, kit.database)
     options = with_signatures(endpoint_options(kit, over, identify), settings, trust, kit.database)
     endpoint = Endpoint(audit.watched(handlers(kit)), audit.recording(options))
     housekeeping = Housekeeping(
@@ -317,6 +319,7 @@ def endpoint_options(kit: Kit, observer: Callable[[Exchange], None], identify: I
         limits=limits_of(settings),
         wire=wire_of(settings),
         public_url=settings.server.public_url,
+        explain_base=EXPLAIN_PATH,
         observe=observer,
         identify=identify,
     )

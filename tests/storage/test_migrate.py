@@ -16,6 +16,7 @@ import registry.tables
 import repository.tables
 import security.audit_tables
 import security.replay
+import security.saml_uses
 from registry.codes import CodeBook
 from registry.iti42 import RegisterDocumentSet
 from storage.database import METADATA, open_database
@@ -25,7 +26,7 @@ from tests.registry.asking import BOTH, Consumer
 from tests.registry.submissions import documents, new_patient
 
 #: Whoever compares METADATA must have imported every room that declares tables in it.
-ROOMS = (registry.tables, repository.tables, security.replay)
+ROOMS = (registry.tables, repository.tables, security.replay, security.saml_uses)
 
 #: One step more, as a later release might bring it: another column, filled from what is there, and a table.
 SECOND = f'''
