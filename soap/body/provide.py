@@ -77,7 +77,7 @@ class Contents:
             self._of[element] = self._find(element, notes)
         for include in body.iter(_INCLUDE):
             if include.getparent() not in self._of:
-                raise self._wire.refuse("WIRE-036-place", f"in {str(getattr(include.getparent(), 'tag', 'the SOAP Body'))[:120]}")
+                raise self._wire.refuse("WIRE-036-place", _where(include))
         self._parts.note_unreferenced(self._wire, notes)
 
     def of(self, element: etree._Element) -> StagedPart:
@@ -124,6 +124,18 @@ class Contents:
                 status=413,
             )
         return part
+
+
+def _where(include: etree._Element) -> str:
+    """The element around an xop:Include, and the commonest reason why that is not xds:Document: another namespace or none."""
+    parent = include.getparent()
+    if parent is None:
+        return "in the SOAP Body"
+    name = etree.QName(parent)
+    if name.localname != "Document":
+        return f"in {str(parent.tag)[:120]}"
+    namespace = f"the namespace {name.namespace[:80]}" if name.namespace else "no namespace"
+    return f"in a Document of {namespace}, where xds:Document is of {XDS}"
 
 
 def parse_provide(call: Call) -> Provided:

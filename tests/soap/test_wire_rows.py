@@ -172,6 +172,7 @@ CASES: list[tuple[str, Sent, str, str, str]] = [
     ("WIRE-036-place", mtom(provide('text<xop:Include xmlns:xop="http://www.w3.org/2004/08/xop/include" href="cid:doc@x"/>')), R, R, "company"),
     ("WIRE-036-place", mtom(provide(2 * INCLUDE.decode())), R, R, "two"),
     ("WIRE-036-place", mtom().swap(b"<rim:RegistryObjectList xml", INCLUDE + b"<rim:RegistryObjectList xml"), R, R, "in metadata"),
+    ("WIRE-036-place", mtom(provide().replace("xds:Document ", "Document ").replace("/xds:Document>", "/Document>")), R, R, "no namespace"),
     ("WIRE-036-place", mtom(more=f'<h:H xmlns:h="urn:h">{INCLUDE.decode()}</h:H>'), R, R, "in a header"),
     ("WIRE-037", encoded(b"base64", base64.encodebytes(DOCUMENT)), N, R, "base64"),
     ("WIRE-037", encoded(b"Quoted-Printable", quopri.encodestring(b"a=b \xff")), N, R, "quoted-printable"),
