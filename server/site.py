@@ -5,9 +5,10 @@ from __future__ import annotations
 import html
 import ipaddress
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from server.explain_page import EXPLAIN_PATH, explain_page
 from server.health import HealthCheck
 from server.metrics import CONTENT_TYPE, Metrics
 from server.settings import Settings
@@ -35,6 +36,8 @@ class Site:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         page = self._pages.get(path)
+        if path.startswith(EXPLAIN_PATH):
+            path, page = EXPLAIN_PATH, self._explain_page
         if page is None:
             known = path.rstrip("/")
             return self._endpoint(environ, self._counted(known if known in self._paths else "other", start_response))
@@ -50,6 +53,7 @@ class Site:
         ]
         if answer.status.startswith("405"):
             headers.append(("Allow", "GET, HEAD"))
+        headers += answer.headers
         self._counted(path, start_response)(answer.status, headers)
         return [b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body]
 
@@ -80,6 +84,12 @@ class Site:
         text = b"Metrics are given to local callers only (setting server.metrics).\n"
         return _Page("403 Forbidden", "text/plain; charset=utf-8", text)
 
+    def _explain_page(self, environ: Environ) -> _Page:
+        """What a rule or an error code means: the link that refusals carry leads here."""
+        rule = environ.get("PATH_INFO", "")[len(EXPLAIN_PATH) :]
+        status, text, headers = explain_page(rule, environ.get("QUERY_STRING", ""), environ.get("HTTP_ACCEPT_LANGUAGE", ""))
+        return _Page(status, "text/html; charset=utf-8", text.encode("utf-8", "replace"), headers)
+
     def _front(self, environ: Environ) -> _Page:
         base = self._settings.server.public_url.rstrip("/") or f"http://{environ.get('HTTP_HOST', 'localhost')}"
         rows = "".join(
@@ -89,7 +99,7 @@ class Site:
             '<!doctype html><html lang="en"><meta charset="utf-8"><title>Carnet</title>'
             f"<h1>Carnet {html.escape(self._version)}</h1>"
             f"<p>IHE XDS.b document registry and repository. SOAP 1.2 services (each link is the WSDL):</p><ul>{rows}</ul>"
-            '<p><a href="/health">Health</a></p></html>\n'
+            '<p><a href="/health">Health</a> - <a href="/explain/">What rules and error codes mean</a></p></html>\n'
         )
         return _Page("200 OK", "text/html; charset=utf-8", text.encode())
 
@@ -97,12 +107,13 @@ class Site:
 class _Page:
     """A finished answer."""
 
-    __slots__ = ("body", "kind", "status")
+    __slots__ = ("body", "headers", "kind", "status")
 
-    def __init__(self, status: str, kind: str, body: bytes) -> None:
+    def __init__(self, status: str, kind: str, body: bytes, headers: Sequence[tuple[str, str]] = ()) -> None:
         self.status = status
         self.kind = kind
         self.body = body
+        self.headers = headers
 
 
 def _is_local(address: str) -> bool:

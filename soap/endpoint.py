@@ -87,6 +87,7 @@ class Exchange:
     received: int = 0
     sent: int = 0
     broken: bool = False
+    explain_base: str = ""
     trace: object = None
 
 
@@ -99,7 +100,8 @@ class EndpointOptions:
     """How an endpoint behaves.
 
     `staging` makes the files in which documents wait. `public_url` (`https://xds.example.org`) is what the WSDL names; empty: the
-    host that the request names. `explain_base` + rule id is the address of the page that explains a rule; empty: none.
+    host that the request names. `explain_base` + rule id is the address of the page that explains a rule; one that begins with a
+    slash stands below `public_url`, or below the host that the request names; empty: none.
     `identify` says who is calling, or raises Fault; it sees the WSGI environ and the SOAP headers. `record` is called once for
     every POST to an address of ours, when its answer is made and nothing of it is sent: what it raises is answered instead, and
     the answer is given up. `observe` is called once for every request, after its answer. `understood` are header blocks
@@ -137,7 +139,7 @@ class Endpoint:
         return tuple(self._addresses)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        exchange = Exchange(environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""))
+        exchange = Exchange(environ["REQUEST_METHOD"], environ.get("PATH_INFO", ""), explain_base=self._explain_base(environ))
         started = time.perf_counter()
         address = self._addresses.get(exchange.path.rstrip("/"))
         if address is None:
@@ -190,7 +192,7 @@ class Endpoint:
     def _work(self, request: Request, url: str, exchange: Exchange) -> Reply:
         """Everything goes well, or an exception says what did not."""
         options = self._options
-        call = exchange.call = request.read(options.identify, options.understood, url, options.explain_base, options.verifier)
+        call = exchange.call = request.read(options.identify, options.understood, url, exchange.explain_base, options.verifier)
         if request.lack is not None:
             raise request.lack
         findings = schema_findings(call, lenient=not options.wire.strict)
@@ -224,11 +226,11 @@ class Endpoint:
             return self._fault(error, form, exchange)
         if transaction is not None and transaction not in FOREIGN:
             if isinstance(error, Refused):
-                answer = refusal(transaction, error.findings, self._options.explain_base)
+                answer = refusal(transaction, error.findings, exchange.explain_base)
                 return self._answer(answer, transaction, form, exchange)
             if isinstance(error, StorageError | OSError):
                 finding = of_storage_error(error, transaction, self._log(error, exchange))
-                return self._answer(refusal(transaction, [finding], self._options.explain_base), transaction, form, exchange)
+                return self._answer(refusal(transaction, [finding], exchange.explain_base), transaction, form, exchange)
         return self._fault(self._unexpected(error, exchange), form, exchange)
 
     def _unexpected(self, error: Exception, exchange: Exchange) -> Fault:
@@ -257,7 +259,7 @@ class Endpoint:
     def _fault(self, fault: Fault, form: Form, exchange: Exchange) -> Reply:
         exchange.fault = fault.rule or fault.code.local
         exchange.fault_text = fault.text()
-        return reply_of_fault(fault, form, self._options.explain_base)
+        return reply_of_fault(fault, form, exchange.explain_base)
 
     def _answer(self, answer: Answer, transaction: Transaction, form: Form, exchange: Exchange) -> Reply:
         reply = reply_of_answer(answer, answer.response_action or transaction.response_action, form)
@@ -274,10 +276,18 @@ class Endpoint:
     def _url(self, environ: Mapping[str, Any]) -> str:
         """The absolute URL of the address that was asked, without query."""
         path: str = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        return self._origin(environ) + path
+
+    def _origin(self, environ: Mapping[str, Any]) -> str:
+        """Scheme and host by which this server is reached."""
         if self._options.public_url:
-            return self._options.public_url.rstrip("/") + path
+            return self._options.public_url.rstrip("/")
         host = environ.get("HTTP_HOST") or f"{environ.get('SERVER_NAME', 'localhost')}:{environ.get('SERVER_PORT', '80')}"
-        return f"{environ.get('wsgi.url_scheme', 'http')}://{host}{path}"
+        return f"{environ.get('wsgi.url_scheme', 'http')}://{host}"
+
+    def _explain_base(self, environ: Mapping[str, Any]) -> str:
+        base = self._options.explain_base
+        return self._origin(environ) + base if base.startswith("/") else base
 
 
 def addresses_of(handlers: Mapping[Transaction, Handler]) -> dict[str, Address]:

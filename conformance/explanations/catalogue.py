@@ -37,8 +37,8 @@ class Explanation:
 
     `kind` is rule, wire, code, trust or fault; `statement` the rule in one sentence; `why` what it means and what it is good for;
     `fix` the usual cause in a sender's code and what to change; `wrong` and `right` are fragments of a message, empty where
-    only a registry's state breaks the rule. `section` cites the standard; `codes` are the error codes that answer it; `related` ids
-    that are worth reading too. `place` says to a test where the fragments belong.
+    only a registry's state breaks the rule. `section` cites the standard; `codes` are the error codes that answer it;
+    `related` ids that are worth reading too. `place` says to a test where the fragments belong.
     """
 
     id: str
