@@ -166,7 +166,7 @@ def _row(folder: Path | str, rows: dict[str, Issued], name: str, *kinds: str) ->
     row = rows.get(name)
     if row is None or row.kind not in kinds:
         known = ", ".join(r.name for r in rows.values() if r.kind in kinds) or "none"
-        raise PkiError(f"{folder} holds no {' or '.join(kinds)} '{name}' in force; it holds: {known}")
+        raise PkiError(f"{folder} holds no {' or '.join(kinds)} '{name}'; it holds: {known}")
     return row
 
 
