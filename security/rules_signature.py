@@ -404,10 +404,21 @@ ENVELOPED = TrustRule(
     "SAML 2.0 Core: 5.4",
     "InvalidSecurity",
 )
+UNSIGNED_DOCUMENT = TrustRule(
+    "SIG-035",
+    "Every MIME part of a signed message belongs to what is signed: an xop:Include leads to it",
+    "Chaque partie MIME d'un message signé appartient à ce qui est signé : un xop:Include y mène",
+    "nothing in the message refers to the part {part}",
+    "rien dans le message ne désigne la partie {part}",
+    "send no part that is not referred to",
+    "n'envoyez aucune partie qui ne soit désignée",
+    "XOP 1.0: 4",
+    "FailedCheck",
+)
 
 SIGNATURE_RULES = (
     UNSIGNED, ONE_HEADER, ONE_SIGNATURE, FORM, CANONICALIZATION, METHOD, DIGEST_METHOD, TRANSFORMS, REFERENCES, URI, DANGLING,
     DUPLICATE_ID, INSIDE, TYPE, TOKEN_FORM, TOKEN_UNKNOWN, TOKEN_UNREADABLE, VALUE, DIGEST, KEY_FAMILY, ENCODING, UNSIGNED_PART,
     HEADER_COUNT, TIMESTAMP, FUTURE, EXPIRED, DESTINATION, ACTION, REPLAY, NOT_CANONICAL, STR_TRANSFORM, ENCRYPTED, CONFIRMATION,
-    ENVELOPED,
+    ENVELOPED, UNSIGNED_DOCUMENT,
 )  # fmt: skip

@@ -7,7 +7,7 @@ more than a chunk of a large part in memory. What is odd is judged by the `Wire`
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -71,6 +71,11 @@ class Parts(Mapping[str, StagedPart]):
         if len(found) > 1 or (self._root_id and names & {self._root_id, percent_decode(self._root_id)}):
             raise wire.refuse("WIRE-041-double", f"href='{href[:100]}'")
         return found[0]
+
+    def left(self, found: Collection[StagedPart]) -> list[str]:
+        """Content-IDs of the parts that are neither used so far nor among `found`."""
+        known = self._used | {id(part) for part in found}
+        return [part.content_id for part in self._parts if id(part) not in known]
 
     def note_unreferenced(self, wire: Wire, notes: list[Note]) -> None:
         """Parts to which no `include` led (WIRE-041)."""

@@ -71,12 +71,17 @@ class RequestVerifier:
 
 
 def included(body: etree._Element, parts: Parts, wire: Wire) -> dict[etree._Element, StagedPart]:
-    """The element around each xop:Include in the Body, and the part that it stands for. Raises the faults of WIRE-036 and 041."""
+    """The element around each xop:Include in `body`, and the part that it stands for.
+
+    Raises the faults of WIRE-036 and 041, and SIG-035 for a part that nothing refers to.
+    """
     found: dict[etree._Element, StagedPart] = {}
     for include in body.iter(_INCLUDE):
         holder = include.getparent()
         if holder is not None:
             found[holder] = parts.find(include.get("href") or "", wire)
+    for content_id in parts.left(found.values())[:1]:
+        raise rules.UNSIGNED_DOCUMENT.denied(part=f"<{content_id}>")
     return found
 
 
