@@ -15,12 +15,29 @@ from server.settings import TABLE
 VARIABLES = {row.variable for row in TABLE.values()}
 UNIT = text("deploy/carnet.service")
 CONTAINER = text("deploy/Containerfile")
+NGINX = text("deploy/nginx.conf")
 
 
 @pytest.mark.parametrize("content", [UNIT, CONTAINER], ids=["unit", "container"])
 def test_every_variable_names_a_setting(content: str) -> None:
     named = set(re.findall(r"\b(CARNET_[A-Z_]+)=", content))
     assert named and named <= VARIABLES
+
+
+def test_what_the_configuration_of_nginx_names_is_there() -> None:
+    named = re.findall(r"--set ([a-z_]+\.[a-z_]+)=", NGINX)
+    assert named and set(named) <= set(TABLE)
+    options = set(re.findall(r"(--[a-z]+)\b", NGINX)) - {"--set"}
+    assert options == {"--secure", "--socket"}
+    assert "RuntimeDirectory=carnet" in UNIT and "unix:/run/carnet/carnet.sock" in NGINX
+
+
+def test_nginx_waits_for_a_header_as_long_as_the_server_would_and_asks_for_a_certificate() -> None:
+    seconds = re.search(r"client_header_timeout\s+(\d+)s;", NGINX)
+    assert seconds and int(seconds[1]) == TABLE["server.header_seconds"].default
+    assert re.search(r"ssl_verify_client\s+on;", NGINX) and re.search(r"ssl_protocols\s+TLSv1.2 TLSv1.3;", NGINX)
+    body = re.search(r"^    client_max_body_size\s+(\d+)m;", NGINX, re.MULTILINE)
+    assert body and int(body[1]) << 20 == TABLE["limits.root_part"].default
 
 
 def test_what_the_container_copies_is_there() -> None:
