@@ -299,7 +299,7 @@ def writes(databases: Databases, plan: Plan) -> Iterator[Row]:
             processes.bare(plan.folder, workers) as bare,
         ):
             made = messages.Submissions(random.getrandbits(40), 500)
-            make = partial(made.register, REPOSITORY, document, sha1) if name == "ITI-42" else partial(_provide, made, document)
+            make = partial(made.register, REPOSITORY, document, sha1) if name == "ITI-42" else partial(provide, made, document)
             load.run(server.address, make, 2, 1.0)
             constant = messages.http("/?size=400", "application/soap+xml", make().partition(b"\r\n\r\n")[2])
             for clients in plan.clients:
@@ -327,7 +327,7 @@ def writes(databases: Databases, plan: Plan) -> Iterator[Row]:
                 )
 
 
-def _provide(made: messages.Submissions, document: bytes) -> bytes:
+def provide(made: messages.Submissions, document: bytes) -> bytes:
     """The next ITI-41; no two documents have the same bytes."""
     return made.provide(document + f"{made.made:08d}".encode())
 
@@ -381,7 +381,7 @@ def slow_flush(databases: Databases, plan: Plan, library: Path, clients: int = 3
     shutil.rmtree(data, ignore_errors=True)
     with processes.carnet(data, url, processes_for(url, plan), environ, "domain.patients=open") as server:
         made = messages.Submissions(random.getrandbits(40), 500)
-        make = partial(_provide, made, document)
+        make = partial(provide, made, document)
         load.run(server.address, make, 2, 1.0)
         d, grouped, runs = [], [], []
         for _ in range(plan.rounds):

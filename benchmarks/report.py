@@ -61,6 +61,8 @@ def verdicts(rows: Iterable[Row]) -> list[Verdict]:
             found.append(Verdict(f"ITI-41 20 kB, {row.store}, 8 clients: share of F(D,W)", row.share, 0.40, True))
         elif row.what.startswith("ITI-41 20 kB, every flush"):
             found.append(Verdict(f"{row.what}, {row.store}, {row.clients} clients: share of D", row.share, 0.40, True))
+        elif row.what.startswith("audited: ") and row.clients == 8:
+            found.append(Verdict(f"{row.what}, {row.store}, 8 clients: share of the rate without", row.share, 0.7, True))
         elif row.what == "ITI-41 1024 MB":
             found.append(Verdict("ITI-41 1 GB: share of F(upload, hashes+write+fsync)", row.share, 0.65, True))
         elif row.what == "ITI-43 1024 MB":

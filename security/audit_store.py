@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import hmac
 import random
+import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from itertools import islice
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -19,6 +22,10 @@ import sqlalchemy as sa
 from security.audit import AuditEvent, End, pack, patient_key, unpack
 from security.audit_tables import LANES, audit_lane, audit_mark, audit_record
 from storage.database import Connection, Database, Row, in_list
+from storage.errors import StorageError
+
+#: Records that may wait for company.
+_MOST_LATER = 10_000
 
 
 class Kind(IntEnum):
@@ -121,12 +128,30 @@ def seal(key: bytes, record: Stored, before: bytes) -> bytes:
     return hmac.digest(key, b"".join((place, before, record.body)), "sha256")
 
 
+class _Job:
+    """Entries that somebody waits for; `wake` is released when they are written, or when he must write for all."""
+
+    __slots__ = ("done", "entries", "error", "places", "wake")
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.entries = entries
+        self.places: list[Place] = []
+        self.error: Exception | None = None
+        self.done = False
+        self.wake = threading.Lock()
+        self.wake.acquire()
+
+
 class AuditStore:
     """The audit trail in one database. Safe for threads."""
 
     def __init__(self, database: Database, key: bytes) -> None:
         self.database = database
         self._key = key
+        self._mutex = threading.Lock()
+        self._waiting: list[_Job] = []
+        self._leads = False
+        self._later: deque[Entry] = deque()
 
     # --------------------------------------------------------------------------------------------------------- writing
 
@@ -147,8 +172,70 @@ class AuditStore:
         return [one.place for one in written]
 
     def write(self, entries: Sequence[Entry]) -> list[Place]:
-        """`append` in a transaction of its own; durable when it returns."""
-        return self.database.write(lambda connection: self.append(connection, entries)) if entries else []
+        """Records that belong to no act: durable when it returns.
+
+        Who finds nobody at work writes for all that wait, and for `later`, in one transaction; then the first that has come
+        meanwhile does.
+        """
+        if not entries:
+            return []
+        job = _Job(entries)
+        with self._mutex:
+            self._waiting.append(job)
+            leads, self._leads = not self._leads, True
+        if not leads:
+            job.wake.acquire()
+        if not job.done:
+            self._lead()
+        if job.error is not None:
+            raise job.error
+        return job.places
+
+    def later(self, one: Entry) -> bool:
+        """A record that nobody waits for: it goes with the next ones, or with `flush`. False when too many wait already."""
+        self._later.append(one)
+        return len(self._later) < _MOST_LATER
+
+    def flush(self) -> None:
+        """Write what waits."""
+        late = self._taken_later()
+        try:
+            self.write(late)
+        except StorageError:
+            self._later.extendleft(reversed(late))
+            raise
+
+    def _taken_later(self) -> list[Entry]:
+        taken: list[Entry] = []
+        while len(taken) < _MOST_LATER:
+            try:
+                taken.append(self._later.popleft())
+            except IndexError:
+                break
+        return taken
+
+    def _lead(self) -> None:
+        with self._mutex:
+            batch, self._waiting = self._waiting, []
+        late = self._taken_later()
+        entries = [one for job in batch for one in job.entries] + late
+        error: Exception | None = None
+        places: list[Place] = []
+        try:
+            places = self.database.write(lambda connection: self.append(connection, entries))
+        except Exception as raised:  # raised again by each that waits
+            error = raised
+            self._later.extendleft(reversed(late))
+        taken = iter(places)
+        for job in batch:
+            job.error, job.places, job.done = error, list(islice(taken, len(job.entries))), True
+        with self._mutex:
+            successor = self._waiting[0] if self._waiting else None
+            self._leads = successor is not None
+        if successor is not None:
+            successor.wake.release()
+        for job in batch:
+            job.wake.release()
 
     def advance(self, name: str, marks: dict[int, int]) -> None:
         """Everything up to these numbers is done for `name`, by lane. A mark never goes back."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
 import threading
 import time
 from collections import Counter
@@ -58,8 +57,7 @@ T = TypeVar("T")
 READS = frozenset({Transaction.ITI_18, Transaction.ITI_43, Transaction.ITI_51})
 #: Findings that tell of a moment, not of a mistake: outcome 4.
 _BUSY = frozenset({ErrorCode.XDSRegistryBusy, ErrorCode.XDSRepositoryBusy})
-#: Ends that wait to be written together; more are written at once.
-_WAITING = 10_000
+#: The longest that the end of an event waits for others to be written with.
 _FLUSH_SECONDS = 0.1
 #: Findings named in one description.
 _SHOWN = 5
@@ -103,7 +101,6 @@ class Trail:
     failed: Callable[[str], None] = lambda kind: None
     full: Callable[[], bool] = lambda: False
     _local: threading.local = field(default_factory=threading.local)
-    _ends: queue.SimpleQueue[Entry] = field(default_factory=queue.SimpleQueue)
     _stopped: threading.Event = field(default_factory=threading.Event)
     _flusher: threading.Thread | None = None
 
@@ -293,29 +290,19 @@ class Trail:
 
     def _later(self, end: Entry) -> None:
         """Nobody waits for an end: it goes with others. If it is lost, its event is one whose end is not known."""
-        if self._ends.qsize() < _WAITING and not self._stopped.is_set():
-            self._ends.put(end)
-        else:
-            self.store.write([end])
+        if not self.store.later(end) or self._stopped.is_set():
+            self._flush()
 
     def _flush_always(self) -> None:
         while not self._stopped.wait(_FLUSH_SECONDS):
             self._flush()
 
     def _flush(self) -> None:
-        ends: list[Entry] = []
-        while True:
-            try:
-                ends.append(self._ends.get_nowait())
-            except queue.Empty:
-                break
         try:
-            self.store.write(ends)
+            self.store.flush()
         except StorageError as error:
             self.failed("audit")
-            LOG.error("%d ends of events could not be written and wait: %s", len(ends), error)
-            for one in ends:
-                self._ends.put(one)
+            LOG.error("ends of events could not be written and wait: %s", error)
 
 
 class _Watched:

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("config", "Print every setting, its value and where it came from."),
     "check-store": ("check_store", "Read every stored byte again; compare registry and repository."),
     "assertion": ("assertion", "Print a signed assertion of who acts (XUA, VIHF)."),
+    "audit": ("audit", "Check the audit trail; show a patient who read what."),
     "migrate": ("migrate", "Bring a store to the schema of this program, or back."),
     "bench": ("bench", "Measure the server beside its floors."),
     "test": ("test", "Run the tests of the checkout."),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from benchmarks.measure import Databases, Plan
     from benchmarks.report import Row
 
-PARTS = ("reads", "writes", "lifecycle", "flush", "large")
+PARTS = ("reads", "writes", "lifecycle", "audit", "flush", "large")
 
 
 @click.command(name="bench")
@@ -85,7 +85,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _measured(stores: list[Databases], sizes: tuple[int, ...], parts: tuple[str, ...], plan: Plan) -> Iterator[Row]:
-    from benchmarks import large, lifecycle, measure
+    from benchmarks import audit, large, lifecycle, measure
 
     for databases in stores:
         if "reads" in parts:
@@ -100,6 +100,8 @@ def _measured(stores: list[Databases], sizes: tuple[int, ...], parts: tuple[str,
             yield from measure.writes(databases, plan)
         if "lifecycle" in parts:
             yield from lifecycle.lifecycle(databases, plan)
+        if "audit" in parts:
+            yield from audit.audit(databases, plan)
     if "flush" in parts:
         yield from _flush(stores, plan)
     if "large" in parts:
