@@ -8,8 +8,8 @@ that carry one of its uniqueIds, and the Folders of what it replaces. A question
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence, Set
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -38,6 +38,9 @@ from registry.tables import (
     unique_identifier,
 )
 from storage.database import Connection, Row, in_list
+
+if TYPE_CHECKING:
+    from registry.rights_acting import Acting
 
 #: Where an object stands: its patient's row and its id.
 Location = tuple[int, int]
@@ -166,19 +169,31 @@ class SqlFacts:
         self._folders: dict[str, list[Existing]] = {}
         self._latest: dict[str, Existing | None] = {}
         self._links: dict[str, list[Linked]] = {}
+        self._acting: Acting | None = None
+        self._concealed: Set[str] = frozenset()
 
     @classmethod
     def load(
-        cls, connection: Connection, codes: CodeBook, submission: Submission, *, open_domain: bool = False
+        cls,
+        connection: Connection,
+        codes: CodeBook,
+        submission: Submission,
+        *,
+        open_domain: bool = False,
+        acting: Acting | None = None,
     ) -> SqlFacts:
-        """Everything this submission refers to. In an open domain its patients are made known first."""
+        """Everything this submission refers to. In an open domain its patients are made known first. What is hidden from who
+        is `acting` cannot be found by naming it."""
         facts = cls(connection, codes, open_domain=open_domain)
         unique_ids = {e.uniqueId for e in _identified(submission) if e.uniqueId}
         if connection.dialect == "postgresql" and unique_ids:
             keys = sorted(int.from_bytes(unique_id_key(u)[:8], "big", signed=True) for u in unique_ids)
             connection.execute(_LOCK_UNIQUE_IDS, {"keys": keys})
         facts._load_patients(e.patientId for e in _identified(submission))
-        facts._load_objects(_named(submission), unique_ids)
+        named = _named(submission)
+        facts._load_objects(named, unique_ids)
+        if acting is not None:
+            facts.conceal(acting, named)
         replaced = [
             a.targetObject for a in submission.associations
             if (kind := ASSOCIATION_BY_URN.get(a.associationType)) and kind.replaces and a.targetObject in facts._found
@@ -192,6 +207,10 @@ class SqlFacts:
     def know(self, entry_uuids: Iterable[str]) -> None:
         """Load these objects and lock their patients, in a bounded number of statements."""
         self._load_objects([u for u in entry_uuids if u not in self._asked and u not in self._found], ())
+
+    def conceal(self, acting: Acting, named: Iterable[str]) -> None:
+        """What is hidden from `acting` of the objects that a message names is unknown to the rules from now on."""
+        self._acting, self._concealed = acting, acting.hidden(self._connection, named)
 
     def known(self, uuids: Iterable[bytes]) -> list[Existing]:
         """The objects with these entryUUIDs as stored, loaded and locked, each once."""
@@ -315,6 +334,9 @@ class SqlFacts:
         return self.patients.get(cx)
 
     def find(self, entry_uuid: str) -> Existing | None:
+        return None if entry_uuid in self._concealed else self._find(entry_uuid)
+
+    def _find(self, entry_uuid: str) -> Existing | None:
         if entry_uuid not in self._asked and entry_uuid not in self._found:
             self._load_objects([entry_uuid], ())
         return self._found.get(entry_uuid)
@@ -331,11 +353,14 @@ class SqlFacts:
 
     def latest(self, logical_id: str) -> Existing | None:
         if logical_id not in self._latest:
-            self._latest[logical_id] = self._newest(logical_id)
+            found = self._newest(logical_id)
+            if found and self._acting and self._acting.hidden(self._connection, [found.entryUUID]):
+                found = None
+            self._latest[logical_id] = found
         return self._latest[logical_id]
 
     def _newest(self, logical_id: str) -> Existing | None:
-        first, lid = self.find(logical_id), uuid_bytes(logical_id)
+        first, lid = self._find(logical_id), uuid_bytes(logical_id)
         found = [] if first is None else [first]
         for kind, statement in ((Kind.DOCUMENT_ENTRY, _LATER_VERSIONS), (Kind.FOLDER, _LATER_FOLDER_VERSIONS)):
             if lid is not None and (first is None or first.kind is OBJECT_KIND[kind]):  # the first may have been removed

@@ -28,8 +28,9 @@ _TYPES = {one.db: one.urn for one in AssociationType}
 _STATUSES = {one.db: one.urn for one in AvailabilityStatus}
 _LABELS = {Label.ORIGINAL.value: "Original", Label.REFERENCE.value: "Reference"}
 
-#: What a caller may not learn of: asked once for each call; None hides nothing.
-VisibilityOf = Callable[[Call], Visibility | None]
+#: What a caller may not learn of: asked once for each call, with what the query asks for and whether it wants objects whole
+#: (LeafClass); None hides nothing.
+VisibilityOf = Callable[[StoredQuery, bool], Visibility | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,9 @@ class RegistryStoredQuery:
             extensions=options.extensions,
             typed_patient_ids=options.typed_patient_ids,
         )
-        visibility = self._visibility_of(call) if self._visibility_of else None
-        found = self._search.find(query, leaf=request.returnType == LEAF_CLASS, visibility=visibility)
+        leaf = request.returnType == LEAF_CLASS
+        visibility = self._visibility_of(query, leaf) if self._visibility_of else None
+        found = self._search.find(query, leaf=leaf, visibility=visibility)
         if call.transaction is Transaction.ITI_51:
             found.leave_out_closed()
         elif found.closed() or not len(found):

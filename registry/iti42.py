@@ -21,6 +21,7 @@ from registry import store
 from registry.codes import CodeBook, CodeKey
 from registry.facts import SqlFacts
 from registry.plan import Plan, plan_submission
+from registry.rights_acting import ACTING
 from soap.body.registry_response import build_registry_response
 from soap.call import Answer, Call
 from storage.crash import crash_point
@@ -83,16 +84,20 @@ class RegisterDocumentSet:
         """
         said = check(self._context(transaction, submission), self._options.policies)
         fresh: Mapping[CodeKey, int] = {}
+        acting = ACTING.get()
 
         def work(connection: Connection) -> Outcome:
             nonlocal fresh
-            facts = SqlFacts.load(connection, self._codes, submission, open_domain=self._options.open_domain)
+            opened = self._options.open_domain
+            facts = SqlFacts.load(connection, self._codes, submission, open_domain=opened, acting=acting)
             crash_point("facts-read")
             judged = self._context(transaction, submission, facts)
             warnings = accepted(together(said, check_facts(judged, self._options.policies)))
             plan = plan_submission(submission, facts, datetime.now(UTC).strftime("%Y%m%d%H%M%S"))
             numbers, fresh = self._codes.interned(connection, store.codes_of(plan))
             store.write(connection, plan, facts, numbers)
+            if acting is not None:
+                acting.wrote(connection, plan)
             crash_point("rows-inserted")
             if companion:
                 companion(connection)

@@ -17,11 +17,13 @@ from metadata.model import Submission
 from metadata.rules.rule import Context, Finding, Refused
 from metadata.rules.table import RULES, check, check_facts
 from metadata.rules.update_registered import LAST, settled
+from metadata.update import outlook
 from metadata.vocabulary import ResponseStatus, Transaction
 from registry import store
 from registry.codes import CodeBook, CodeKey
 from registry.facts import SqlFacts
 from registry.iti42 import Outcome, RegisterOptions, accepted, lost_race
+from registry.rights_acting import ACTING
 from registry.update_plan import plan_update
 from soap.body.registry_response import build_registry_response
 from soap.call import Answer, Call
@@ -67,12 +69,16 @@ class UpdateDocumentSet:
         policies = self._options.policies
         warnings = accepted(check(self._context(submission), policies))
         fresh: Mapping[CodeKey, int] = {}
+        acting = ACTING.get()
 
         def work(connection: Connection) -> Outcome:
             nonlocal fresh
-            facts = SqlFacts.load(connection, self._codes, submission, open_domain=self._options.open_domain)
+            opened = self._options.open_domain
+            facts = SqlFacts.load(connection, self._codes, submission, open_domain=opened, acting=acting)
             crash_point("facts-read")
             more = accepted(settled(check_facts(self._context(submission, facts), policies), _LAST))
+            if acting is not None:
+                acting.judge_update(connection, facts, outlook(submission, facts))
             plan = plan_update(submission, facts, datetime.now(UTC).strftime("%Y%m%d%H%M%S"))
             numbers, fresh = self._codes.interned(connection, store.codes_of(plan))
             store.write(connection, plan, facts, numbers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from metadata.rules.removal import Removal, RemovalPolicy, check
 from metadata.rules.rule import Refused
@@ -10,6 +10,7 @@ from metadata.vocabulary import ResponseStatus
 from registry.codes import CodeBook
 from registry.facts import SqlFacts
 from registry.removal import RemovalState, take_away
+from registry.rights_acting import ACTING
 from soap.body.registry_response import build_registry_response
 from soap.body.remove import parse_remove_objects
 from soap.call import Answer, Call
@@ -40,16 +41,22 @@ class RemoveMetadata:
 
     def remove(self, removal: Removal) -> None:
         """Remove everything that is named. Raises `Refused`; nothing is changed then."""
-        policy = self._options.policy
+        policy, acting = self._options.policy, ACTING.get()
 
         def work(connection: Connection) -> None:
             facts = SqlFacts(connection, self._codes)
             state = RemovalState(connection, facts, removal.ids)
             crash_point("facts-read")
-            findings = check(removal, state, policy)
+            asked = removal
+            if acting is not None:
+                facts.conceal(acting, removal.ids)
+                asked = replace(removal, ids=tuple(acting.widened(connection, state, removal.ids)))
+            findings = check(asked, state, policy)
             if findings:
-                raise Refused(findings)
-            objects = [found for id in dict.fromkeys(removal.ids) if (found := state.find(id)) is not None]
+                raise Refused(findings if acting is None else acting.told(connection, findings))
+            objects = [found for id in dict.fromkeys(asked.ids) if (found := state.find(id)) is not None]
+            if acting is not None:
+                acting.judge_removal(connection, objects)
             take_away(connection, facts, objects, keep=policy is RemovalPolicy.HIDE)
 
         self._database.write(work)

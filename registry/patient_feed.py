@@ -23,6 +23,7 @@ from metadata.hl7 import escape, unescape
 from metadata.rules.rule import Finding, Refused
 from registry.iti64 import SEMANTICS, LinkChange, NotifyLinkChange
 from registry.patient_identity import MERGE, IdentityFeed, finding
+from security.refusal import Denied
 from storage.errors import StorageError
 
 LOG = logging.getLogger("carnet.feed")
@@ -72,9 +73,18 @@ class _Header:
 
 
 class PatientIdentityFeed:
-    """The registry's side of ITI-8, and of ITI-64 with `link_change`. One object serves all threads."""
+    """The registry's side of ITI-8, and of ITI-64 with `link_change`. One object serves all threads.
 
-    def __init__(self, feed: IdentityFeed, link_change: NotifyLinkChange | None = None) -> None:
+    `allowed` is asked of each message with the name of its transaction, and raises Denied.
+    """
+
+    def __init__(
+        self,
+        feed: IdentityFeed,
+        link_change: NotifyLinkChange | None = None,
+        allowed: Callable[[str], None] | None = None,
+    ) -> None:
+        self._allowed = allowed
         self._feed = feed
         self._link_change = link_change
         self._events = (*EVENTS, LINK_CHANGE) if link_change else tuple(EVENTS)
@@ -84,10 +94,14 @@ class PatientIdentityFeed:
         header = _Header()
         try:
             message = _read(octets, header, self._events)
+            if self._allowed is not None:
+                self._allowed("ITI-64" if header.event == LINK_CHANGE else "ITI-8")
             return _reply(header, "AA", self._act(message, header))
         except Refused as refused:
             texts = [f"{one.message}. {one.remedy} [{one.rule}, {one.section}]" for one in refused.findings]
             return _reply(header, "AE", " ".join(texts), refused.findings)
+        except Denied as denied:
+            return _reply(header, "AR", f"{denied.text_en}. {denied.remedy} [{denied.rule}]")
         except _Unusable as unusable:
             return _reply(header, unusable.code, unusable.text)
         except StorageError as error:

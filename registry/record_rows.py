@@ -24,8 +24,10 @@ from registry.tables import (
     REPOSITORY_SCHEME,
     Kind,
     PatientState,
+    entry_writer,
     object_locator,
     patient,
+    patient_right,
     record_event,
     removed,
     unique_id_key,
@@ -43,12 +45,14 @@ _ROWS = {kind: sa.select(t).where(in_list(t.c.patient, "ids")).order_by(t.c.pati
 _INSERT = {kind: sa.insert(table) for kind, table in TABLES.items()}
 _DELETE = [
     sa.delete(table).where(in_list(table.c.patient, "ids"))
-    for table in (*TABLES.values(), object_locator, unique_identifier, removed)
+    for table in (*TABLES.values(), object_locator, unique_identifier, removed, patient_right)
 ]
 _COUNT = {
     kind: sa.select(sa.func.count(sa.distinct(t.c.uuid))).where(in_list(t.c.patient, "ids")) for kind, t in TABLES.items()
 }
 _entries, _links = TABLES[Kind.DOCUMENT_ENTRY], TABLES[Kind.ASSOCIATION]
+_LIDS = sa.select(sa.func.coalesce(_entries.c.lid, _entries.c.uuid)).where(in_list(_entries.c.patient, "ids"))
+_DELETE_WRITERS = sa.delete(entry_writer).where(in_list(entry_writer.c.lid, "lids"))
 _LINKS = sa.select(_links.c.uuid).where(in_list(_links.c.patient, "ids"))
 _DELETE_LINKS = sa.delete(_links).where(in_list(_links.c.uuid, "uuids"))
 _DELETE_LINK_LOCATORS = sa.delete(object_locator).where(in_list(object_locator.c.uuid, "uuids"))
@@ -137,12 +141,14 @@ def delete_rows(connection: Connection, ids: Sequence[int]) -> dict[str, int]:
     The identifiers and the events stay. On SQLite the freed pages are overwritten.
     """
     counts = {kind.name.lower(): connection.execute(_COUNT[kind], {"ids": ids})[0][0] for kind in TABLES}
+    lids = [lid for (lid,) in connection.execute(_LIDS, {"ids": ids})]
     sqlite = connection.dialect == "sqlite"
     if sqlite:
         connection.execute(_SECURE_ON)
     links = [uuid for (uuid,) in connection.execute(_LINKS, {"ids": ids})]
     connection.execute(_DELETE_LINKS, {"uuids": links})
     connection.execute(_DELETE_LINK_LOCATORS, {"uuids": links})
+    connection.execute(_DELETE_WRITERS, {"lids": lids})
     for statement in _DELETE:
         connection.execute(statement, {"ids": ids})
     if sqlite:

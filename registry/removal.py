@@ -20,7 +20,16 @@ from metadata.vocabulary import AssociationType, ObjectKind
 from registry.facts import Location, SqlFacts
 from registry.identifiers import uuid_bytes
 from registry.search_sql import TABLES
-from registry.tables import KIND_OF, Kind, association, object_locator, removed, unique_id_key, unique_identifier
+from registry.tables import (
+    KIND_OF,
+    Kind,
+    association,
+    entry_writer,
+    object_locator,
+    removed,
+    unique_id_key,
+    unique_identifier,
+)
 from storage.database import Connection, Row, in_list
 
 _here = object_locator.alias("here")
@@ -54,6 +63,7 @@ _DELETE_IDENTIFIER = sa.delete(unique_identifier).where(
     unique_identifier.c.patient == sa.bindparam("at_patient"),
     unique_identifier.c.id == sa.bindparam("at_id"),
 )
+_DELETE_WRITERS = sa.delete(entry_writer).where(in_list(entry_writer.c.lid, "uuids"))
 _KEEP = sa.insert(removed)
 
 
@@ -112,7 +122,9 @@ def take_away(connection: Connection, facts: SqlFacts, objects: Sequence[Existin
         connection.execute_many(_DELETE[kind], [{"at_patient": p, "at_id": i} for p, i in located])
     identified = [one for one in objects if one.uniqueId]
     connection.execute_many(_DELETE_IDENTIFIER, [_identifier(one.uniqueId, facts.location(one.entryUUID)) for one in identified])
-    connection.execute(_DELETE_LOCATORS, {"uuids": [uuid_bytes(one.entryUUID) for one in objects]})
+    uuids = [uuid_bytes(one.entryUUID) for one in objects]
+    connection.execute(_DELETE_LOCATORS, {"uuids": uuids})
+    connection.execute(_DELETE_WRITERS, {"uuids": uuids})  # the first version goes last, and with it the logical object
 
 
 def _places(facts: SqlFacts, objects: Sequence[Existing]) -> dict[Kind, list[Location]]:

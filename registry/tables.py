@@ -243,8 +243,8 @@ record_event = sa.Table(
 )
 
 
-#: What a patient has said about who may read the record, and who treats or represents them: `registry/rights.py`. `patient` is any
-#: row of the person, `holder` a national id or "".
+#: What a patient has said about who may read the record, and who treats or represents them (`registry/rights.py`). `patient` is
+#: any row of the person, `holder` a national id or "".
 patient_right = sa.Table(
     "patient_right",
     METADATA,

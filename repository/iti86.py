@@ -15,7 +15,7 @@ from repository import refusals, removal
 from repository.content import FileStore
 from repository.index import DocumentIndex, StoredDocument
 from repository.iti41 import RepositoryOptions
-from repository.iti43 import NotOpen, all_open
+from repository.iti43 import MayRetrieve, NotOpen, all_open, everything
 from repository.requested import elsewhere, spellings, stored_under
 from soap.body.registry_response import build_registry_response
 from soap.body.remove import parse_remove_documents
@@ -45,11 +45,13 @@ class RemoveDocuments:
         registered: Registered,
         removing: RemoveOptions | None = None,
         not_open: NotOpen = all_open,
+        may_remove: MayRetrieve = everything,
     ) -> None:
         self._store = store
         self._index = index
         self._options = options
         self._registered = registered
+        self._may_remove = may_remove
         self._removing = removing or RemoveOptions()
         self._not_open = not_open
 
@@ -77,7 +79,8 @@ class RemoveDocuments:
             else:
                 wanted.setdefault(request.documentUniqueId, request)
         rows = self._index.find(s for unique_id in wanted for s in spellings(unique_id))
-        stored = stored_under(call, list(wanted.values()), rows, rows.keys())
+        allowed = self._may_remove(call.caller, list(rows.values())) if rows else frozenset()
+        stored = stored_under(call, list(wanted.values()), rows, allowed)
         kept = {**self._kept(sorted({d.uniqueId for d in stored.values()})), **self._closed(list(stored.values()))}
         removable: dict[str, StoredDocument] = {}
         for unique_id in wanted:

@@ -112,8 +112,8 @@ def read_matrix(text: str, source: str) -> Matrix:
     cells = {sheet: dict(_sheet(said.get(sheet), sheet, wrong)) for sheet in COLUMNS}
     feeds = _words(said.get("feeds", {}), "feeds", FEEDS, FEED_WORDS, wrong)
     operator = _words(said.get("operator", {}), "operator", None, ("Y", "N"), wrong)
-    unknown = said.keys() - {"name", "feeds", "operator", *COLUMNS}
-    wrong += [f"{name} is no table of a matrix; accepted: {', '.join(('name', *COLUMNS, 'feeds', 'operator'))}" for name in unknown]
+    tables = ("name", *COLUMNS, "feeds", "operator")
+    wrong += [f"{name} is no table of a matrix; accepted: {', '.join(tables)}" for name in said if name not in tables]
     if wrong:
         raise MatrixError("\n".join(f"{source}: {one}" for one in wrong))
     return Matrix(str(said.get("name", source)), cells, feeds, {command: word == "Y" for command, word in operator.items()})

@@ -15,7 +15,9 @@ from registry.codes import CodeBook
 from registry.iti64 import Moved, NotifyLinkChange
 from registry.patient_feed import LINK_CHANGE, PatientIdentityFeed, Reply
 from registry.patient_identity import Authorities, IdentityFeed
+from security.access import Ihe
 from security.tls import TlsError, server_context
+from server.access import policy_in_force
 from server.audit import Trail
 from server.audit_feed import audited
 from server.metrics import Metrics
@@ -60,7 +62,8 @@ def identity_feed(
     are answered. `moved` takes the documents of a link change along; every message leaves a record in `trail`."""
     code = link_change_code(settings)
     link_changes = NotifyLinkChange(database, CodeBook(), code, moved) if code else None
-    answer: Callable[[bytes], Reply] = PatientIdentityFeed(IdentityFeed(database, authorities(settings)), link_changes)
+    allowed = feed_allowed(settings)
+    answer: Callable[[bytes], Reply] = PatientIdentityFeed(IdentityFeed(database, authorities(settings)), link_changes, allowed)
     if trail is not None:
         answer = audited(trail, answer)
 
@@ -76,6 +79,13 @@ def identity_feed(
     mllp.start()
     atexit.register(mllp.close)
     return mllp
+
+
+def feed_allowed(settings: Settings) -> Callable[[str], None] | None:
+    """Who may send identities over MLLP, by the matrix of rights: a sender is proved by the certificate that the listener asks
+    for. None where everybody may. Raises SettingError."""
+    policy = policy_in_force(settings)
+    return None if isinstance(policy, Ihe) else lambda code: policy.demand_feed(code, None, bool(settings.mllp.authorities))
 
 
 def mllp_options(settings: Settings) -> MllpOptions:

@@ -291,6 +291,14 @@ class Security:
         "off", "nginx: take the client certificate from X-SSL-Client-Cert as deploy/nginx.conf sets it; only with server.socket",
         choices=("off", "nginx"),
     )  # fmt: skip
+    policy: str = setting(
+        "ihe", "who may do what with a record: ihe: every caller everything; dmp-fr: the matrix of the French DMP "
+        "(docs/rights.md); or the path of a matrix of that form",
+    )  # fmt: skip
+    rights_reading: str = setting(
+        "strict", "where a matrix can be read in two ways: strict, open, or the notes of docs/rights.md that are opened, "
+        "separated by commas",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

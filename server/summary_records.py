@@ -14,6 +14,7 @@ from metadata.vocabulary import AssociationType, AvailabilityStatus, ResponseSta
 from registry.fragments import unpack
 from registry.search import Search
 from registry.search_run import CONTENT, ROOT_CX
+from registry.search_visibility import Visibility
 from soap.client import Client
 from soap.client_errors import ClientError
 from storage.errors import StorageError
@@ -30,13 +31,14 @@ class NoAnswer(Exception):
     """The registry did not say; the text tells why, without names of persons."""
 
 
-def ask_here(search: Search) -> Ask:
-    """The registry of this process."""
+def ask_here(search: Search, visibility_of: Callable[[], Visibility] | None = None) -> Ask:
+    """The registry of this process. `visibility_of` tells of each question what is left out."""
 
     def ask(query: QueryDefinition, slots: Slots) -> Sequence[DocumentEntry]:
         sent = [Slot(name, (value,)) for name, value in slots]
         try:
-            found = search.find(read_query(query.id, sent, Transaction.ITI_18), leaf=True)
+            visibility = visibility_of() if visibility_of else None
+            found = search.find(read_query(query.id, sent, Transaction.ITI_18), leaf=True, visibility=visibility)
             entries = [parse_fragment(unpack(row[CONTENT]), row[ROOT_CX]) for row in found.entries]
         except Refused as refused:
             raise NoAnswer("; ".join(finding.message for finding in refused.findings)) from refused

@@ -41,7 +41,7 @@ from repository.collector import collect
 from repository.content import Alarms, FileStore, StoreOptions
 from repository.index import DocumentIndex
 from repository.iti41 import ProvideAndRegister, RepositoryOptions
-from repository.iti43 import NotOpen, OnDemandSource, RetrieveDocumentSet, all_open
+from repository.iti43 import NotOpen, OnDemandSource, RetrieveDocumentSet, all_open, everything
 from repository.iti86 import Registered, RemoveDocuments, RemoveOptions
 from repository.registry_port import (
     InProcess,
@@ -55,6 +55,7 @@ from repository.registry_port import (
     Sends,
 )
 from repository.verify import RegistryView
+from server.access import Access, access_of
 from server.audit_setup import Audit, watch
 from server.domain import load_domain
 from server.explain_page import EXPLAIN_PATH
@@ -80,6 +81,7 @@ from storage.database import Connection, Database, open_database
 
 if TYPE_CHECKING:
     from security.trust_files import LiveTrust
+    from server.summary_records import Ask
     from soap.client import Client
 
 E = TypeVar("E", bound=Enum)
@@ -178,18 +180,20 @@ def build(settings: Settings, feed: socket.socket | None = None) -> Application:
 def handlers(kit: Kit) -> dict[Transaction, Handler]:
     """The transactions of the role."""
     codes = CodeBook()
+    access = access_of(kit.settings, kit.database, codes)
     served: dict[Transaction, Handler] = {}
     if kit.settings.role.role != "repository":
-        served |= registry_handlers(kit, codes)
+        served |= registry_handlers(kit, codes, access)
     if kit.settings.role.role != "registry":
-        served |= repository_handlers(kit, codes)
-    return served
+        served |= repository_handlers(kit, codes, access)
+    return served if access is None else access.guarded(served)
 
 
-def registry_handlers(kit: Kit, codes: CodeBook) -> dict[Transaction, Handler]:
+def registry_handlers(kit: Kit, codes: CodeBook, access: Access | None = None) -> dict[Transaction, Handler]:
     """The Document Registry."""
     search = Search(kit.database, codes, search_options(kit.settings))
-    queries = RegistryStoredQuery(kit.database, search, query_options(kit.settings))
+    visibility_of = access.visibility_of if access else None
+    queries = RegistryStoredQuery(kit.database, search, query_options(kit.settings), visibility_of)
     registering = _registering(kit, codes)
     served: dict[Transaction, Handler] = {
         Transaction.ITI_42: registering,
@@ -207,7 +211,7 @@ def registry_handlers(kit: Kit, codes: CodeBook) -> dict[Transaction, Handler]:
     return served
 
 
-def repository_handlers(kit: Kit, codes: CodeBook) -> dict[Transaction, Handler]:
+def repository_handlers(kit: Kit, codes: CodeBook, access: Access | None = None) -> dict[Transaction, Handler]:
     """The Document Repository, with its registry in this process or elsewhere."""
     options = repository_options(kit.settings, kit.repository_unique_id)
     port: RegistryPort
@@ -217,28 +221,36 @@ def repository_handlers(kit: Kit, codes: CodeBook) -> dict[Transaction, Handler]
         port = InProcess(registering_here(_registering(kit, codes)))
     signed_sets = signed_sets_of(kit.settings, kit.store, kit.index, kit.trust)
     provide = ProvideAndRegister(kit.store, kit.index, port, options, signed_sets=signed_sets)
-    on_demand = _on_demand(kit, codes, provide)
+    on_demand = _on_demand(kit, codes, provide, access)
+    may_retrieve, may_remove = (access.may_retrieve, access.may_remove) if access else (everything, everything)
     return {
         Transaction.ITI_41: provide,
-        Transaction.ITI_43: RetrieveDocumentSet(kit.store, kit.index, options, on_demand=on_demand, not_open=_not_open(kit)),
+        Transaction.ITI_43: RetrieveDocumentSet(kit.store, kit.index, options, may_retrieve, on_demand, _not_open(kit)),
         Transaction.ITI_86: RemoveDocuments(
-            kit.store, kit.index, options, registered(kit.registry), remove_options(kit.settings), _not_open(kit)
+            kit.store, kit.index, options, registered(kit.registry), remove_options(kit.settings), _not_open(kit), may_remove
         ),
     }
 
 
-def _on_demand(kit: Kit, codes: CodeBook, provide: ProvideAndRegister) -> OnDemandSource | None:
+def _on_demand(kit: Kit, codes: CodeBook, provide: ProvideAndRegister, access: Access | None = None) -> OnDemandSource | None:
     """Who makes the documents of On-Demand entries."""
     wanted = kit.settings.domain.on_demand
     if wanted == "off":
         return None
     from server.summary import SummarySource
     from server.summary_records import Records as Summarised
-    from server.summary_records import ask_elsewhere, ask_here
+    from server.summary_records import ask_elsewhere
 
-    ask = ask_elsewhere(kit.client) if kit.client is not None else ask_here(Search(kit.database, codes))
+    ask = ask_elsewhere(kit.client) if kit.client is not None else _ask_here(kit, codes, access)
     keeps = provide if wanted == "persist" else None
-    return SummarySource(Summarised(ask), kit.index, kit.repository_unique_id, keeps, _not_open(kit))
+    source = SummarySource(Summarised(ask), kit.index, kit.repository_unique_id, keeps, _not_open(kit))
+    return access.summaries(source) if access else source
+
+
+def _ask_here(kit: Kit, codes: CodeBook, access: Access | None) -> Ask:
+    from server.summary_records import ask_here
+
+    return ask_here(Search(kit.database, codes), access.public if access else None)
 
 
 def _not_open(kit: Kit) -> NotOpen:

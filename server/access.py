@@ -1,0 +1,231 @@
+"""The one place where rights are asked: before every transaction, feed and command, by the policy of the settings.
+
+`guarded` puts a `Guard` before each handler. Under the policy `ihe` there is none, and nothing is paid. Under a matrix the guard
+reads the caller's rights on the record of his assertion, judges what the message shows, and lets the handler run as `ACTING`:
+what is hidden from the caller is then unknown to it. A transaction that the guard does not know is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from lxml import etree
+
+from metadata.ebrim import parse_submission
+from metadata.model import Submission
+from metadata.queries import StoredQuery
+from metadata.rules.rule import Finding, Refused
+from metadata.vocabulary import ErrorCode, Transaction
+from registry.codes import CodeBook
+from registry.rights import Rights
+from registry.rights_acting import ACTING, Acting
+from registry.rights_entries import Known, by_unique_id
+from registry.rights_visibility import SightVisibility
+from registry.search_visibility import Visibility
+from repository.index import StoredDocument
+from repository.iti43 import OnDemandSource, ProducedDocument
+from schemas.namespaces import LCM, q
+from security import rules_access as rules
+from security.access import INVISIBLE, SECRET, Grant, Ihe, MatrixPolicy, Policy, Sight, policy_of
+from security.access_changes import masks_of
+from server.settings import SettingError, Settings
+from soap.call import Answer, Call, Caller, Handler
+from storage.database import Database
+
+_SUBMIT = q(LCM, "SubmitObjectsRequest")
+_READING = ("plain", "masked", "invisible", "archived", "obsolete", "deleted")
+READ_ROWS = tuple(f"TD3.2-{state}" for state in _READING)
+CHANGE_ROWS = (
+    "TD3.3a-mask", "TD3.3a-unmask", "TD3.3b-visible", "TD3.3d-archive", "TD3.3d-unarchive", "TD3.3c-delete"
+)  # fmt: skip
+#: The rows of the matrix that a transaction asks; the feeds have a table of their own.
+ROWS_OF: Mapping[Transaction, tuple[str, ...]] = {
+    Transaction.ITI_41: ("TD2.1", "TD2.2"),
+    Transaction.ITI_42: ("TD2.1", "TD2.2"),
+    Transaction.ITI_61: ("TD2.1", "TD2.2"),
+    Transaction.ITI_18: ("TD3.1-meta", "TD3.1-ref"),
+    Transaction.ITI_51: ("TD3.1-meta", "TD3.1-ref"),
+    Transaction.ITI_43: READ_ROWS,
+    Transaction.ITI_57: CHANGE_ROWS,
+    Transaction.ITI_92: CHANGE_ROWS,
+    Transaction.ITI_62: ("TD3.3c-delete",),
+    Transaction.ITI_86: ("TD3.3c-delete",),
+}
+_FEEDING = (Transaction.ITI_41, Transaction.ITI_42, Transaction.ITI_61)
+_UPDATING = (Transaction.ITI_57, Transaction.ITI_92)
+
+
+def policy_in_force(settings: Settings) -> Policy:
+    """The policy of `security.policy`. Raises SettingError for a matrix or a reading that cannot be used."""
+    security = settings.security
+    try:
+        policy = policy_of(security.policy, security.rights_reading)
+    except ValueError as error:
+        accepted = "accepted: ihe, dmp-fr or the path of a file of that form"
+        raise SettingError(f"security.policy = {security.policy!r}, security.rights_reading: {error}; {accepted}") from None
+    if not isinstance(policy, Ihe) and settings.role.role == "repository":
+        raise SettingError(
+            f"security.policy = {security.policy} needs registry and repository in one process, for rights stand beside the "
+            "metadata: set role.role = both, or leave security.policy = ihe"
+        )
+    return policy
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A matrix in force over one database."""
+
+    policy: MatrixPolicy
+    rights: Rights
+    codes: CodeBook
+    database: Database
+
+    def guarded(self, handlers: Mapping[Transaction, Handler]) -> dict[Transaction, Handler]:
+        """Every handler with the policy before it."""
+        return {transaction: Guard(self, handler) for transaction, handler in handlers.items()}
+
+    def acting(self, caller: Caller) -> Acting:
+        """What the caller may do. Raises Denied."""
+        return Acting(self.policy.grant(caller.assertion, self.rights.of_caller), self.codes)
+
+    # ----------------------------------------------------------------------------------------- what the handlers ask
+
+    def visibility_of(self, query: StoredQuery, leaf: bool) -> Visibility | None:
+        """`registry.iti18.VisibilityOf`. Raises Denied, and Refused for another patient than that of the assertion."""
+        acting = _acting()
+        refuse_other_patients(acting.grant, query.patient_ids)
+        acting.grant.demand_references(query.definition.name, leaf)
+        with self.database.read() as connection:
+            return acting.visibility(connection)
+
+    def may_retrieve(self, caller: Caller, documents: Sequence[StoredDocument]) -> Set[str]:
+        """`repository.iti43.MayRetrieve`: every entry in force of the document is one that the caller may read."""
+        grant = _acting().grant
+        return {id for id, known in self._entries(d.uniqueId for d in documents).items() if _readable(grant, known)}
+
+    def may_remove(self, caller: Caller, documents: Sequence[StoredDocument]) -> Set[str]:
+        """`repository.iti86.MayRemove`. Raises Denied for a document that the caller sees and may not delete."""
+        grant = _acting().grant
+        seen: set[str] = set()
+        for id, known in self._entries(d.uniqueId for d in documents).items():
+            if known and not any(grant.sight.hides(one.state) for one in known):
+                for one in known:
+                    grant.judge("TD3.3c-delete", one.state)
+                seen.add(id)
+        return seen
+
+    def _entries(self, unique_ids: Iterable[str]) -> dict[str, list[Known]]:
+        """The newest version of each DocumentEntry by uniqueId."""
+        found: dict[str, list[Known]] = {id: [] for id in unique_ids}
+        with self.database.snapshot() as connection:
+            for one in by_unique_id(connection, self.codes, found.keys()):
+                if one.newest:
+                    found[one.uniqueId].append(one)
+        return found
+
+    def summaries(self, source: OnDemandSource) -> OnDemandSource:
+        """On-Demand documents, made for whom may read their entry."""
+        return _Guarded(self, source)
+
+    def public(self) -> Visibility:
+        """What a summary is made of: documents that nobody is kept from."""
+        with self.database.read() as connection:
+            return SightVisibility(connection, self.codes, Sight(None, masked=True, invisible=frozenset({INVISIBLE, SECRET})))
+
+
+def _readable(grant: Grant, known: Sequence[Known]) -> bool:
+    return bool(known) and all(grant.reads(one.state) for one in known)
+
+
+class Guard:
+    """A handler with the policy before it."""
+
+    def __init__(self, access: Access, handler: Handler) -> None:
+        self._access = access
+        self._handler = handler
+
+    def __call__(self, call: Call) -> Answer:
+        """Raises Denied, and Refused where the message is about another patient than the assertion."""
+        transaction, caller = call.transaction, call.caller
+        if transaction is Transaction.ITI_44:
+            self._access.policy.demand_feed(transaction.code, caller.assertion, caller.partner is not None)
+            return self._handler(call)
+        acting = self._access.acting(caller)
+        rows = ROWS_OF.get(transaction)
+        if rows is None:
+            raise rules.NOT_IN_MATRIX.denied(row=transaction.code, column=acting.grant.column)
+        acting.grant.demand(*((acting.grant.feeding_row,) if transaction in _FEEDING else rows))
+        if transaction in _FEEDING or transaction in _UPDATING:
+            _judge_submission(acting.grant, call, feeding=transaction in _FEEDING)
+        with _as(acting):
+            return self._handler(call)
+
+
+@contextmanager
+def _as(acting: Acting | None) -> Iterator[None]:
+    token = ACTING.set(acting)
+    try:
+        yield
+    finally:
+        ACTING.reset(token)
+
+
+def _acting() -> Acting:
+    acting = ACTING.get()
+    if acting is None:
+        raise rules.NO_ASSERTION.denied(log="a handler ran outside its guard")
+    return acting
+
+
+def _judge_submission(grant: Grant, call: Call, *, feeding: bool) -> None:
+    submission = _submission(call.body)
+    named = [one.patientId for one in submission.submissionSets]
+    named += [entry.patientId for entry in submission.documentEntries] + [folder.patientId for folder in submission.folders]
+    refuse_other_patients(grant, filter(None, named))
+    if feeding:
+        institutions = [
+            xon for one in submission.submissionSets for author in one.author for xon in author.authorInstitution
+        ]
+        grant.demand_feeding(institutions, [masks_of(entry.confidentialityCode) for entry in submission.documentEntries])
+
+
+def _submission(body: etree._Element) -> Submission:
+    found = body if body.tag == _SUBMIT else body.find(_SUBMIT)
+    return Submission() if found is None else parse_submission(found)
+
+
+def refuse_other_patients(grant: Grant, cxs: Iterable[str]) -> None:
+    """Raises Refused (XDSPatientIdDoesNotMatch, as the DMP answers) for an identifier that is not the assertion's patient's."""
+    others = [cx for cx in dict.fromkeys(cxs) if not grant.same_patient(cx)]
+    if not others:
+        return
+    row = rules.OTHER_PATIENT
+    raise Refused([
+        Finding(row.id, ErrorCode.XDSPatientIdDoesNotMatch, row.denied(patient=cx).text_en, row.remedy_en, attribute="patientId",
+                value=cx, section=row.section)
+        for cx in others
+    ])  # fmt: skip
+
+
+class _Guarded:
+    """`repository.iti43.OnDemandSource` for whom may read the entry."""
+
+    def __init__(self, access: Access, source: OnDemandSource) -> None:
+        self._access = access
+        self._source = source
+
+    def produce(self, unique_id: str, caller: Caller) -> ProducedDocument | None:
+        """None as well where the caller may not read it."""
+        grant = _acting().grant
+        if not _readable(grant, self._access._entries([unique_id])[unique_id]):
+            return None
+        with _as(None):  # what is kept of it is nobody's in particular
+            return self._source.produce(unique_id, caller)
+
+
+def access_of(settings: Settings, database: Database, codes: CodeBook) -> Access | None:
+    """The matrix in force; None where everything is allowed. Raises SettingError."""
+    policy = policy_in_force(settings)
+    return None if isinstance(policy, Ihe) else Access(policy, Rights(database), codes, database)
