@@ -138,6 +138,8 @@ def _replace(element: etree._Element, old: list[etree._Element], new: list[str])
 
 def _rank(element: etree._Element) -> int:
     name = etree.QName(element).localname
+    if name == "RequestSlotList":
+        return -1
     return _ORDER.index(name) if name in _ORDER else len(_ORDER)
 
 

@@ -1,0 +1,129 @@
+"""`carnet conformance run`: the cases of the suite against anybody's server.
+
+Exit status: 0 nothing failed, 1 a case failed or ended in an error, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import ssl
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from conformance import report
+from conformance.case import INTEGRATED, PROFILES, CaseError, read_suite
+from conformance.performer import BadCase
+from conformance.result import CaseResult, Run, Status
+from conformance.runner import JOURNAL, Runner, chosen, read_journal
+from conformance.target import OPTIONS, Target, TargetError, read_target
+from server.commands.options import UsageError
+from server.version import version
+
+_MARKS = {Status.PASSED: "green", Status.FAILED: "red", Status.ERROR: "magenta", Status.SKIPPED: "yellow"}
+
+
+@click.command("run")
+@click.option(
+    "--target", "address", required=True, metavar="URL|FILE", help="Base URL of a Carnet, a WSDL (?wsdl), or a target file."
+)
+@click.option(
+    "--profile", "profiles", multiple=True, type=click.Choice([INTEGRATED, *PROFILES]), default=(INTEGRATED,), show_default=True,
+    help="What is to be proved; repeatable.",
+)  # fmt: skip
+@click.option("--report", "folder", required=True, metavar="DIR", help="Folder of the report; made when it is not there.")
+@click.option("--lang", type=click.Choice(["en", "fr"]), default="en", show_default=True, help="Language of the report.")
+@click.option(
+    "--suite", type=click.Choice(["carnet", "nist"]), default="carnet", show_default=True, help="Our cases, or NIST plans."
+)
+@click.option("--plans", metavar="DIR", help="Folder of NIST plans (--suite nist).")
+@click.option("--case", "patterns", multiple=True, metavar="GLOB", help="Only cases whose id matches; repeatable.")
+@click.option("--jobs", default=4, show_default=True, metavar="N", help="Cases at the same time.")
+@click.option("--resume", is_flag=True, help="Take up an interrupted run in DIR.")
+@click.option("--failed", is_flag=True, help="Perform again only what failed in DIR.")
+@click.option("--patient", "patients", multiple=True, metavar="CX", help="Patients to work for instead of new ones; repeatable.")
+@click.option("--feed", default="", metavar="URL", help="Where patients are announced: mllp://HOST:PORT, or ITI-44 (http).")
+@click.option("--option", "options", multiple=True, metavar="NAME", help=f"What the target can do: {', '.join(OPTIONS)}.")
+@click.option("--keep", is_flag=True, help="Leave in the target what the cases have registered.")
+@click.option("--pki", metavar="DIR", help="Folder of a test authority (`carnet pki`): whom to believe.")
+@click.option("--as", "name", metavar="NAME", help="Certificate of that folder to show: NAME.crt, NAME.key.")
+@click.option("--quiet", is_flag=True, help="Print the summary alone.")
+def command(address: str, folder: str, **given: Any) -> None:
+    """Perform the cases against the server at TARGET and write DIR/report.html, report.pdf, junit.xml, report.json, evidence.zip.
+
+    Works for new patients, which it announces by ITI-44 or ITI-8, or for those of --patient, and takes out again what it has
+    registered (ITI-62, ITI-86) where the server lets it.
+    """
+    if given["jobs"] < 1:
+        raise UsageError("--jobs must be at least 1")
+    if given["resume"] and given["failed"]:
+        raise UsageError("--resume and --failed exclude each other")
+    try:
+        target = read_target(address, feed=given["feed"], patients=given["patients"], options=given["options"])
+        target = replace(target, context=_tls(given["pki"], given["name"]))
+        run = _nist(target, given) if given["suite"] == "nist" else _carnet(target, Path(folder), given)
+    except (TargetError, CaseError, BadCase, ValueError) as error:
+        raise UsageError(str(error)) from None
+    written = report.write(run, Path(folder), given["lang"])
+    _print_summary(run, [str(path) for path in written or ()])
+    sys.exit(0 if run.passed else 1)
+
+
+def _carnet(target: Target, folder: Path, given: dict[str, Any]) -> Run:
+    suite = read_suite()
+    cases = chosen(suite, given["profiles"], given["patterns"])
+    known: dict[str, CaseResult] = {}
+    if given["resume"] or given["failed"]:
+        head, known = read_journal(folder / JOURNAL)
+        if head.get("target") != target.name:
+            raise UsageError(f"{folder / JOURNAL} is of a run against {head.get('target')}, not {target.name}")
+        if given["failed"]:
+            known = {id: result for id, result in known.items() if not result.bad}
+        known = {id: result for id, result in known.items() if any(case.id == id for case in cases)}
+    runner = Runner(
+        target, suite, given["jobs"], folder / JOURNAL, not given["keep"], None if given["quiet"] else _print_case,
+        f"carnet {version()}",
+    )  # fmt: skip
+    return runner.run(cases, ",".join(given["profiles"]), given["lang"], known)
+
+
+def _nist(target: Target, given: dict[str, Any]) -> Run:
+    from conformance.nist.suite import run_plans
+
+    if not given["plans"]:
+        raise UsageError("--suite nist needs --plans DIR, a folder of NIST test plans")
+    return run_plans(Path(given["plans"]), target, given["lang"], given["patterns"], None if given["quiet"] else _print_case)
+
+
+def _tls(pki: str | None, name: str | None) -> ssl.SSLContext | None:
+    if not pki:
+        if name:
+            raise UsageError("--as is the name of a certificate in the folder of --pki: give both")
+        return None
+    folder = Path(pki)
+    try:
+        context = ssl.create_default_context(cafile=str(folder / "ca.crt"))
+        if name:
+            context.load_cert_chain(folder / f"{name}.crt", folder / f"{name}.key")
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"--pki {pki}: {error}") from None
+    return context
+
+
+def _print_case(result: CaseResult, done: int, total: int) -> None:
+    status = click.style(f"{result.status.value:7}", fg=_MARKS[result.status])
+    click.echo(f"{done:4}/{total} {status} {result.id}  {result.title.en}")
+    if result.bad:
+        for _, finding in result.findings:
+            click.echo(f"               {finding.text.en}")
+        if result.reason:
+            click.echo(f"               {result.reason.en}")
+
+
+def _print_summary(run: Run, files: list[str]) -> None:
+    counts = run.counts
+    click.echo(", ".join(f"{count} {word}" for word, count in counts.items()) + f" in {run.seconds:.1f} s")
+    for file in files:
+        click.echo(file)
