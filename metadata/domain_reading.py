@@ -20,6 +20,7 @@ from metadata.rules.french import CI_SIS
 from metadata.rules.limited import ACCEPT_LIMITED_METADATA
 from metadata.rules.table import Policy
 from metadata.scalars import is_oid
+from metadata.signature_entry import SIGNS_SET
 from metadata.update import ARCHIVE
 
 #: The attributes that may have a list.
@@ -29,7 +30,7 @@ ATTRIBUTES = (
 )  # fmt: skip
 #: Attributes whose codes have no scheme.
 _PLAIN = frozenset({"mimeType", "languageCode"})
-OPTIONS = (CI_SIS, TYPED_PATIENT_ID, LONG_TITLE, ACCEPT_LIMITED_METADATA, ARCHIVE)
+OPTIONS = (CI_SIS, TYPED_PATIENT_ID, LONG_TITLE, ACCEPT_LIMITED_METADATA, ARCHIVE, SIGNS_SET)
 ROLES = ("patient", "professional", "structure")
 LIMITS = ("documentSize", "documents")
 _KEYS = ("name", "title", "options", "rules", "settings", "limits", "authorities", "codes", "classes")

@@ -23,6 +23,9 @@ SIGNATURE_CLASS = "urn:oid:1.3.6.1.4.1.19376.1.2.1.1.1"
 PURPOSE_SCHEME = "1.2.840.10065.1.12"
 PURPOSE_SOURCE = f"{PURPOSE_SCHEME}.1.14"
 LANGUAGE = "art"
+#: Option of an affinity domain: signatures are over whole sets, `signs` ends at the SubmissionSet, and the algorithms of 2001 are
+#: accepted, as in the French DMP.
+SIGNS_SET = "signs-set"
 
 
 def is_signature_entry(entry: DocumentEntry) -> bool:

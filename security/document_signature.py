@@ -271,7 +271,7 @@ def _trusted(signer: x509.Certificate, trust: TrustStore | None, time: datetime)
     try:
         (trust or TrustStore()).check(signer, Use.NON_REPUDIATION, at=time)
     except Denied as denied:
-        yield rules.UNTRUSTED.denied(reason_en=f"{denied.text_en} [{denied.rule}]", reason_fr=denied.text_fr, log=denied.log)
+        yield rules.UNTRUSTED.denied(reason_en=f"{denied.rule}: {denied.text_en}", reason_fr=denied.text_fr, log=denied.log)
 
 
 def _tied(signer: x509.Certificate, signed: SignedSet) -> Iterator[Denied]:

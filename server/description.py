@@ -128,8 +128,13 @@ def build_submission(
     content_type: Code = CONTENT_TYPE,
     unique_id: str = "",
     submission_time: str = "",
+    author: tuple[Author, ...] = (),
+    signs: Sequence[tuple[str, str]] = (),
 ) -> Submission:
-    """One SubmissionSet with these documents (ITI TF-3: 4.2.1.4). Document i carries the id `document_id(i)`."""
+    """One SubmissionSet with these documents (ITI TF-3: 4.2.1.4). Document i carries the id `document_id(i)`.
+
+    `author` of the set: that of the first document by default. `signs`: from the id of a signature to what it signs.
+    """
     first = descriptions[0]
     objects = [
         _registry_object(
@@ -141,7 +146,7 @@ def build_submission(
                 "patientId": first.patientId,
                 "submissionTime": submission_time or utc_time(datetime.now(UTC)),
                 "contentTypeCode": content_type,
-                "author": first.author,
+                "author": author or first.author,
                 "title": first.title,
             },
         )
@@ -156,6 +161,8 @@ def build_submission(
             objects.append(
                 _association(f"Replacement{number + 1:02d}", AssociationType.RPLC, document_id(number), replaced.entryUUID)
             )
+    for number, (signature, target) in enumerate(signs):
+        objects.append(_association(f"Signs{number + 1:02d}", AssociationType.SIGNS, signature, target))
     return submission_of(objects)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metadata.rules.french import CI_SIS
+from metadata.signature_entry import SIGNS_SET
 from repository.content import ContentStore
 from repository.index import DocumentIndex
 from repository.signed_sets import SignatureCheck, SignedSetOptions, SignedSets
@@ -18,6 +18,6 @@ def signed_sets_of(settings: Settings, store: ContentStore, index: DocumentIndex
     options = SignedSetOptions(
         check=SignatureCheck(settings.security.document_signatures),
         required=settings.security.signed_sets,
-        form=FRENCH_FORM if CI_SIS in domain.options else IHE_FORM,
+        form=FRENCH_FORM if SIGNS_SET in domain.options else IHE_FORM,
     )
     return SignedSets(store, index, options, trust.refresh if trust is not None else None)

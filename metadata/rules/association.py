@@ -13,6 +13,7 @@ from metadata.model import Association, DocumentEntry, Entity, Folder, Submissio
 from metadata.rules.declare import SUBMISSIONS, alike, rule
 from metadata.rules.rule import Context, Fault
 from metadata.schemes import ASSOCIATION_DOCUMENTATION, STABLE
+from metadata.signature_entry import SIGNS_SET
 from metadata.vocabulary import ASSOCIATION_BY_URN, AssociationType, ErrorCode, Severity
 
 UNRESOLVED = alike(ErrorCode.UnresolvedReferenceException)
@@ -115,8 +116,10 @@ def holder_holds(context: Context, association: Association) -> Iterator[Fault]:
 
 @rule("AS-006", "ITI TF-3: 4.2.1.2, 4.2.2.1", Association, remedy="Leave the association out.")
 def set_is_no_member(context: Context, association: Association) -> Iterator[Fault]:
-    """A SubmissionSet is never the target of an association."""
+    """A SubmissionSet is never the target of an association, except of signs in a domain that signs whole sets."""
     id = association.targetObject
+    if SIGNS_SET in context.options and association.associationType == AssociationType.SIGNS.urn:
+        return
     if isinstance(context.members.get(id), SubmissionSet) and id != association.sourceObject:  # joined to itself: AS-003
         yield Fault("a SubmissionSet cannot be the target of an association", "targetObject", id, line=association.raw.line)
 

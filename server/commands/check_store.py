@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import click
 from server.commands.options import settings_of, takes_settings
 
 if TYPE_CHECKING:
+    from repository.index import SignatureRecord
     from repository.verify import StoreReport
     from server.wiring import Kit
 
@@ -42,12 +43,14 @@ def command(as_json: bool, **given: Any) -> None:
         raise click.ClickException(str(error)) from None
     try:
         report = _checked(kit, quiet=as_json)
+        signatures = [record for page in kit.index.signatures() for record in page]
     finally:
         kit.close()
     if as_json:
-        click.echo(json.dumps(_content(report), indent=2))
+        click.echo(json.dumps({**_content(report), "signedSets": _signed_sets(signatures)}, indent=2))
     else:
         _print(report)
+        _print_signatures(signatures)
     if settings.role.role == "all" and report.documents and not report.entries:
         click.echo(
             "No document is known to the registry of this store. Where the registry is elsewhere, say so as `serve` was told: "
@@ -96,6 +99,29 @@ def _content(report: StoreReport) -> dict[str, Any]:
         "counts": {defect.name: count for defect, count in report.counts.items()},
         "findings": [{"defect": f.defect.name, "meaning": f.defect.value, "subject": f.subject} for f in report.findings],
     }
+
+
+def _signed_sets(signatures: Sequence[SignatureRecord]) -> dict[str, Any]:
+    """What was found of signatures when they were submitted."""
+    return {
+        "good": sum(not one.rules for one in signatures),
+        "findings": [
+            {"signature": one.signature, "submissionSet": one.submissionSet, "signer": one.signer, "rules": list(one.rules)}
+            for one in signatures
+            if one.rules
+        ],
+    }
+
+
+def _print_signatures(signatures: Sequence[SignatureRecord]) -> None:
+    if not signatures:
+        return
+    doubtful = [one for one in signatures if one.rules]
+    click.echo(f"signatures over submission sets: {len(signatures) - len(doubtful)} good, {len(doubtful)} with findings")
+    for one in doubtful[:SHOWN]:
+        click.echo(f"  {' '.join(one.rules)}  {one.signature} over {one.submissionSet}, by {one.signer or 'nobody known'}")
+    if len(doubtful) > SHOWN:
+        click.echo(f"  and {len(doubtful) - SHOWN} more; --json prints them")
 
 
 def _print(report: StoreReport) -> None:

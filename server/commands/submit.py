@@ -19,6 +19,7 @@ from server.cda import is_cda, judge
 from server.commands.connection import Failed, client_of, error_rows, print_errors, size_text, status_word, takes_server
 from server.commands.options import UsageError
 from server.commands.submit_options import LOOKED_AT, CodeType, Read, given_attributes, read_file, takes_metadata
+from server.commands.submit_signature import SetSignature, signature_over
 from server.description import CONTENT_TYPE, Replacement, build_submission, document_id, new_oid, to_json
 from server.launcher import program
 from soap.client import Client, Content, Reply
@@ -37,6 +38,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--content-type", type=CodeType(), default=None, help="contentTypeCode of the submission.")
 @click.option("--dmp", is_flag=True, help="Patient ids with their type (CX-5: NH, PI), as the French DMP has them.")
 @click.option("--check", is_flag=True, help="Judge CDA documents first (CDA R2, French profile); send nothing when one is wrong.")
+@click.option("--sign", is_flag=True, help="Add a signature over the set, with the card of --pki and --as (--dmp: French form).")
 @click.option("--dry-run", is_flag=True, help="Print the metadata as JSON and send nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @takes_metadata
@@ -48,6 +50,7 @@ def command(
     content_type: Code | None,
     dmp: bool,
     check: bool,
+    sign: bool,
     dry_run: bool,
     as_json: bool,
     **given: Any,
@@ -60,6 +63,9 @@ def command(
     """
     if len(files) > 1 and (given["a_uniqueId"] or replaced):
         raise UsageError("--unique-id and --replace belong to one document: submit that file alone")
+    if sign and not (given["pki"] and given["as_name"]):
+        raise UsageError("--sign needs a card: give --pki DIR and --as NAME, a folder of `carnet pki` and whose card there signs")
+    card = (Path(given["pki"]), str(given["as_name"])) if sign else None
     read = _read(files, given, dmp)
     client = client_of(given, next((one.description.patientId for one in read if one.description is not None), ""))
     if check:
@@ -69,8 +75,10 @@ def command(
         return
     with client:
         try:
-            submission = _submission(client, read, replaced, source_id, content_type)
-            reply = _send(client, submission, read)
+            set_id = new_oid()
+            signature = _signature(read, set_id, card, dmp) if card else None
+            submission = _submission(client, read, replaced, source_id, content_type, set_id, signature)
+            reply = _send(client, submission, read, signature)
         except ClientError as error:
             raise Failed(str(error)) from None
         except OSError as error:
@@ -107,16 +115,32 @@ def _check(files: Sequence[Path]) -> None:
         raise Failed("\n".join(["nothing was sent:", *lines]))
 
 
+def _signature(read: Sequence[Read], set_id: str, card: tuple[Path, str], dmp: bool) -> SetSignature:
+    described = [(one.description, one.path) for one in read if one.description is not None]
+    return signature_over(described, set_id, *card, french=dmp)
+
+
 def _submission(
-    client: Client, read: Sequence[Read], replaced: Sequence[str], source_id: str, content_type: Code | None
+    client: Client,
+    read: Sequence[Read],
+    replaced: Sequence[str],
+    source_id: str,
+    content_type: Code | None,
+    set_id: str,
+    signature: SetSignature | None,
 ) -> Submission:
     replacements = [_replacement(client, one, replaced) for one in read]
+    descriptions = [one.description for one in read if one.description is not None]
+    if signature is not None:
+        descriptions.append(signature.description)
     return build_submission(
-        [one.description for one in read if one.description is not None],
+        descriptions,
         source_id=source_id,
         replacements=replacements,
         content_type=content_type or CONTENT_TYPE,
-        unique_id=new_oid(),
+        unique_id=set_id,
+        author=(signature.author,) if signature else (),
+        signs=[(document_id(len(read)), target) for target in signature.targets] if signature else (),
     )
 
 
@@ -138,12 +162,14 @@ def _replacement(client: Client, read: Read, replaced: Sequence[str]) -> Replace
     return Replacement(approved[0].entryUUID)
 
 
-def _send(client: Client, submission: Submission, read: Sequence[Read]) -> Reply:
+def _send(client: Client, submission: Submission, read: Sequence[Read], signature: SetSignature | None) -> Reply:
     contents = [
         Content(document_id(number), one.description.mimeType, one.path)
         for number, one in enumerate(read)
         if one.description is not None
     ]
+    if signature is not None:
+        contents.append(Content(document_id(len(read)), signature.description.mimeType, signature.content))
     try:
         message = build_submit_objects_request(submission)
     except ValueError as error:
