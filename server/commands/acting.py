@@ -119,6 +119,8 @@ class Acting:
         """A signed assertion, written anew every two minutes. Raises UsageError for what the card cannot say."""
         from security.assertion_writer import assertion_of_card
 
+        if not self.patient:
+            raise UsageError("the assertion of a card names the patient: give --assert-patient CX, or --no-assertion")
         moment, written = self._written.get(self.patient, (0.0, b""))
         if written and time.monotonic() - moment < _USED_AGAIN_SECONDS:
             return written

@@ -29,18 +29,26 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--output", "-o", metavar="FILE", help="Where to write the one document; - is the standard output.")
 @click.option("--folder", type=_FOLDER, default=".", metavar="DIR", help="Folder for the files (default: here).")
 @click.option("--repository-id", metavar="OID", help="repositoryUniqueId: ask the repository at once, without the registry.")
+@click.option("--patient", default="", metavar="CX", help="Whose documents they are: the assertion of --as names the patient.")
 @click.option("--home", default="", metavar="URN", help="homeCommunityId to put on the request.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @takes_server
 def command(
-    ids: tuple[str, ...], output: str | None, folder: Path, repository_id: str | None, home: str, as_json: bool, **given: Any
+    ids: tuple[str, ...],
+    output: str | None,
+    folder: Path,
+    repository_id: str | None,
+    patient: str,
+    home: str,
+    as_json: bool,
+    **given: Any,
 ) -> None:
     """Retrieve documents by uniqueId or entryUUID (ITI-43).
 
     The registry says where each document is, how long it is and what its hash is; what comes is checked against that before it
     is given its name. Exit status 1 when a document is missing or its bytes are not the right ones.
     """
-    client = client_of(given)
+    client = client_of(given, patient)
     if output and len(ids) > 1:
         raise UsageError("--output takes one document; use --folder for several")
     if output == "-" and as_json:

@@ -170,6 +170,8 @@ def greeting(settings: Settings, port: int) -> str:
         secure = " with TLS" if settings.mllp.certificate else ""
         taken = "ITI-8, ITI-64" if settings.domain.link_change else "ITI-8"
         lines.append(f"  identities  {settings.server.host}:{settings.mllp.port}   {taken} over MLLP{secure}")
+    if settings.security.secure:
+        lines.append(f"  trust       {_trust(settings)}")
     lines.append(f"  watch       {base}/health   {base}/metrics")
     database = settings.value("store.database", secret=False)
     lines.append(f"  store       {settings.store.data}, database {database or 'SQLite in it'}")
@@ -177,6 +179,16 @@ def greeting(settings: Settings, port: int) -> str:
         lines.append(f"  patients    {settings.domain.patients}")
     lines += ["", "Type next:", f"  {example(settings, base)}"]
     return "\n".join(lines)
+
+
+def _trust(settings: Settings) -> str:
+    """Who is let in, in a few words."""
+    from server.identify import assertions
+
+    security = settings.security
+    partners = security.partners or f"{security.pki} (carnet pki issue)"
+    said = {"off": "assertions are not looked at", "accept": "assertions accepted", "require": "signed assertions required"}
+    return f"client certificates of the partners in {partners}; {said[assertions(settings)]}"
 
 
 def example(settings: Settings, base: str) -> str:
