@@ -32,19 +32,8 @@ NO_PATIENT = TrustRule(
     "CI-SIS couche transport: VIHF",
     "InvalidSecurityToken",
 )
-OTHER_PATIENT = TrustRule(
-    "ACC-003",
-    "The message is about the patient of the assertion",
-    "Le message concerne le patient de l'assertion",
-    "XDSPatientIdDoesNotMatch: the patient {patient} of the message is not that of the assertion",
-    "XDSPatientIdDoesNotMatch : le patient {patient} du message n'est pas celui de l'assertion",
-    "Send an assertion for the patient of the message",
-    "Envoyez une assertion pour le patient du message",
-    "CI-SIS couche transport: VIHF",
-    "InvalidSecurityToken",
-)
 NOT_IN_MATRIX = TrustRule(
-    "ACC-004",
+    "ACC-003",
     "A transaction is open to a profession and a mode as the matrix of rights says",
     "Une transaction est ouverte à une profession et un mode selon la matrice des droits",
     f"{_SERVICE}: {{row}} is not open to {{column}}",
@@ -54,7 +43,7 @@ NOT_IN_MATRIX = TrustRule(
     _MATRIX,
 )
 NO_COLUMN = TrustRule(
-    "ACC-005",
+    "ACC-004",
     "Role, mode and purpose of an assertion have a column in the matrix of rights",
     "Le rôle, le mode et la finalité d'une assertion ont une colonne dans la matrice des droits",
     f"{_SERVICE}: no column of the matrix is for {{what}}",
@@ -64,7 +53,7 @@ NO_COLUMN = TrustRule(
     _MATRIX,
 )
 NOT_AUTHORISED = TrustRule(
-    "ACC-006",
+    "ACC-005",
     "A record is consulted with the patient's authorisation, or in an emergency that the patient has not opposed",
     "Un dossier se consulte avec l'autorisation du patient, ou dans une urgence à laquelle il ne s'est pas opposé",
     f"{_SERVICE}: the record is not open to the caller",
@@ -74,7 +63,7 @@ NOT_AUTHORISED = TrustRule(
     "DMP integration guide: TD0.2, TD0.3",
 )
 NOT_OWN = TrustRule(
-    "ACC-007",
+    "ACC-006",
     "What the matrix opens for own documents, or for those of the structure, is done to no others",
     "Ce que la matrice ouvre pour ses propres documents, ou ceux de la structure, n'est pas fait à d'autres",
     f"{_SERVICE}: {{row}} is open to {{column}} for {{whose}} only",
@@ -84,7 +73,7 @@ NOT_OWN = TrustRule(
     _MATRIX,
 )
 SECRET_SESSION = TrustRule(
-    "ACC-008",
+    "ACC-007",
     "In a secret session only documents invisible to the legal representatives are fed",
     "Dans une connexion secrète, seuls des documents invisibles aux représentants légaux sont alimentés",
     "The session is secret, and a document of the submission is not INVISIBLE_REPRESENTANTS_LEGAUX",
@@ -94,7 +83,7 @@ SECRET_SESSION = TrustRule(
     "DMP integration guide: TD2.1",
 )
 NOT_IMPUTED = TrustRule(
-    "ACC-009",
+    "ACC-008",
     "What is fed in the name of a structure names it as an author",
     "Ce qui est alimenté au nom d'une structure la nomme parmi les auteurs",
     f"{_SERVICE}: no authorInstitution of the SubmissionSet is the structure {{structure}} of the assertion",
@@ -104,7 +93,7 @@ NOT_IMPUTED = TrustRule(
     _MATRIX,
 )
 REFERENCE_ONLY = TrustRule(
-    "ACC-010",
+    "ACC-009",
     "Who may only get a reference asks GetDocuments for ObjectRefs",
     "Qui ne peut qu'obtenir une référence demande des ObjectRef à GetDocuments",
     f"{_SERVICE}: {{column}} may learn the reference of a document, and nothing else",
@@ -114,7 +103,7 @@ REFERENCE_ONLY = TrustRule(
     _MATRIX,
 )
 OTHER_CHANGE = TrustRule(
-    "ACC-011",
+    "ACC-010",
     "A change is made only where the matrix of rights has a row for it",
     "Un changement n'est fait que si la matrice des droits a une ligne pour lui",
     f"{_SERVICE}: no row of the matrix is for a change of {{what}}",
@@ -124,7 +113,7 @@ OTHER_CHANGE = TrustRule(
     _MATRIX,
 )
 FEED = TrustRule(
-    "ACC-012",
+    "ACC-011",
     "Patient identities are sent by whom the matrix of rights lets",
     "Les identités des patients sont envoyées par qui la matrice des droits le permet",
     f"{_SERVICE}: {{transaction}} is taken from enrolled systems only, and not in the name of a person",
@@ -134,7 +123,7 @@ FEED = TrustRule(
     "DMP integration guide: TD1.1",
 )
 NO_REASON = TrustRule(
-    "ACC-013",
+    "ACC-012",
     "Bris de glace is given with its reason",
     "Le bris de glace est donné avec sa raison",
     f"{_SERVICE}: the assertion gives no reason for bris_de_glace",
@@ -144,7 +133,7 @@ NO_REASON = TrustRule(
     "CI-SIS couche transport: VIHF",
 )
 NO_CONSENT = TrustRule(
-    "ACC-014",
+    "ACC-013",
     "A record is read while the patient acknowledges one of the required consent policies",
     "Un dossier se lit tant que le patient a reconnu l'une des politiques de consentement exigées",
     "The patient has acknowledged none of the consent policies {policies}, or the time of it is over",
@@ -154,7 +143,7 @@ NO_CONSENT = TrustRule(
     "ITI TF-3: 5.1",
 )
 OPERATOR = TrustRule(
-    "ACC-015",
+    "ACC-014",
     "A command reads or changes a record where the matrix of rights lets the operator",
     "Une commande lit ou change un dossier si la matrice des droits le permet à l'exploitant",
     "{command} is not open to the operator: operator in the matrix of rights says N",
@@ -163,7 +152,7 @@ OPERATOR = TrustRule(
     "Changez la matrice des droits (réglage security.policy)",
 )
 PATIENT_WRITTEN = TrustRule(
-    "ACC-016",
+    "ACC-015",
     "What the patient wrote is archived and deleted by the patient and the treating physician only",
     "Ce que le patient a écrit n'est archivé ou supprimé que par lui et par le médecin traitant",
     f"{_SERVICE}: the document was written by the patient",
@@ -175,6 +164,6 @@ PATIENT_WRITTEN = TrustRule(
 
 #: In the order in which they are asked.
 ACCESS_RULES: tuple[TrustRule, ...] = (
-    NO_ASSERTION, NO_PATIENT, OTHER_PATIENT, NOT_IN_MATRIX, NO_COLUMN, NOT_AUTHORISED, NOT_OWN, SECRET_SESSION, NOT_IMPUTED,
+    NO_ASSERTION, NO_PATIENT, NOT_IN_MATRIX, NO_COLUMN, NOT_AUTHORISED, NOT_OWN, SECRET_SESSION, NOT_IMPUTED,
     REFERENCE_ONLY, OTHER_CHANGE, FEED, NO_REASON, NO_CONSENT, OPERATOR, PATIENT_WRITTEN,
 )  # fmt: skip

@@ -1,23 +1,26 @@
 """The one place where rights are asked: before every transaction, feed and command, by the policy of the settings.
 
-`guarded` puts a `Guard` before each handler. Under the policy `ihe` there is none, and nothing is paid. Under a matrix the guard
-reads the caller's rights on the record of his assertion, judges what the message shows, and lets the handler run as `ACTING`:
-what is hidden from the caller is then unknown to it. A transaction that the guard does not know is refused.
+Under the policy `ihe` a message must only be about the patient of its assertion, if it has one (`PatientCheck`); nothing is paid
+where it has none. Under a matrix a `Guard` stands before each handler: it reads the caller's rights on the record of his
+assertion, judges what the message shows, and lets the handler run as `ACTING`, to which what is hidden from the caller is unknown.
+A transaction that the guard does not know is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from lxml import etree
 
+from metadata.datatypes import canonical_cx
 from metadata.ebrim import parse_submission
 from metadata.model import Submission
-from metadata.queries import StoredQuery
-from metadata.rules.rule import Finding, Refused
-from metadata.vocabulary import ErrorCode, Transaction
+from metadata.queries import StoredQuery, read_query
+from metadata.rules.rule import Refused
+from metadata.vocabulary import Transaction
 from registry.codes import CodeBook
 from registry.rights import Rights
 from registry.rights_acting import ACTING, Acting
@@ -30,7 +33,9 @@ from schemas.namespaces import LCM, q
 from security import rules_access as rules
 from security.access import INVISIBLE, SECRET, Grant, Ihe, MatrixPolicy, Policy, Sight, policy_of
 from security.access_changes import masks_of
+from security.rules_vihf import OTHER_PATIENT
 from server.settings import SettingError, Settings
+from soap.body.adhoc_query import parse_adhoc_query
 from soap.call import Answer, Call, Caller, Handler
 from storage.database import Database
 
@@ -93,9 +98,9 @@ class Access:
     # ----------------------------------------------------------------------------------------- what the handlers ask
 
     def visibility_of(self, query: StoredQuery, leaf: bool) -> Visibility | None:
-        """`registry.iti18.VisibilityOf`. Raises Denied, and Refused for another patient than that of the assertion."""
+        """`registry.iti18.VisibilityOf`. Raises Denied."""
         acting = _acting()
-        refuse_other_patients(acting.grant, query.patient_ids)
+        refuse_other_patients(acting.grant.same_patient, query.patient_ids)
         acting.grant.demand_references(query.definition.name, leaf)
         with self.database.read() as connection:
             return acting.visibility(connection)
@@ -147,7 +152,7 @@ class Guard:
         self._handler = handler
 
     def __call__(self, call: Call) -> Answer:
-        """Raises Denied, and Refused where the message is about another patient than the assertion."""
+        """Raises Denied."""
         transaction, caller = call.transaction, call.caller
         if transaction is Transaction.ITI_44:
             self._access.policy.demand_feed(transaction.code, caller.assertion, caller.partner is not None)
@@ -181,9 +186,7 @@ def _acting() -> Acting:
 
 def _judge_submission(grant: Grant, call: Call, *, feeding: bool) -> None:
     submission = _submission(call.body)
-    named = [one.patientId for one in submission.submissionSets]
-    named += [entry.patientId for entry in submission.documentEntries] + [folder.patientId for folder in submission.folders]
-    refuse_other_patients(grant, filter(None, named))
+    refuse_other_patients(grant.same_patient, _named_patients(submission))
     if feeding:
         institutions = [
             xon for one in submission.submissionSets for author in one.author for xon in author.authorInstitution
@@ -196,17 +199,51 @@ def _submission(body: etree._Element) -> Submission:
     return Submission() if found is None else parse_submission(found)
 
 
-def refuse_other_patients(grant: Grant, cxs: Iterable[str]) -> None:
-    """Raises Refused (XDSPatientIdDoesNotMatch, as the DMP answers) for an identifier that is not the assertion's patient's."""
-    others = [cx for cx in dict.fromkeys(cxs) if not grant.same_patient(cx)]
-    if not others:
-        return
-    row = rules.OTHER_PATIENT
-    raise Refused([
-        Finding(row.id, ErrorCode.XDSPatientIdDoesNotMatch, row.denied(patient=cx).text_en, row.remedy_en, attribute="patientId",
-                value=cx, section=row.section)
-        for cx in others
-    ])  # fmt: skip
+def refuse_other_patients(same: Callable[[str], bool], cxs: Iterable[str]) -> None:
+    """Raises Denied (SAM-040) for an identifier that is not one of the person whom the assertion names."""
+    if not all(map(same, cxs)):
+        raise OTHER_PATIENT.denied()
+
+
+class PatientCheck:
+    """A handler where everything is allowed, but for this: a message is about the patient of its assertion, if it names one."""
+
+    def __init__(self, rights: Rights, handler: Handler) -> None:
+        self._rights = rights
+        self._handler = handler
+
+    def __call__(self, call: Call) -> Answer:
+        """Raises Denied."""
+        assertion = call.caller.assertion
+        if assertion is not None and assertion.patient:
+            refuse_other_patients(partial(self._same, canonical_cx(assertion.patient)), _patients_of(call))
+        return self._handler(call)
+
+    def _same(self, own: str, cx: str) -> bool:
+        other = canonical_cx(cx)
+        return other == own or {own, other} <= self._rights.of_caller(own, "", "").identifiers
+
+
+def _patients_of(call: Call) -> list[str]:
+    """The patients that a message names itself; what it names cannot be read is left to the handler to refuse."""
+    if call.transaction in (Transaction.ITI_18, Transaction.ITI_51):
+        request = parse_adhoc_query(call.body)
+        try:
+            query = read_query(
+                request.id, request.slots, call.transaction, return_type=request.returnType, typed_patient_ids=True
+            )
+        except Refused:
+            return []
+        return list(query.patient_ids)
+    if call.transaction in _FEEDING or call.transaction in _UPDATING:
+        return _named_patients(_submission(call.body))
+    return []
+
+
+def _named_patients(submission: Submission) -> list[str]:
+    named = [one.patientId for one in submission.submissionSets]
+    named += [entry.patientId for entry in submission.documentEntries] + [folder.patientId for folder in submission.folders]
+    return [cx for cx in named if cx]
 
 
 class _Guarded:
@@ -223,6 +260,12 @@ class _Guarded:
             return None
         with _as(None):  # what is kept of it is nobody's in particular
             return self._source.produce(unique_id, caller)
+
+
+def checked(handlers: Mapping[Transaction, Handler], database: Database) -> dict[Transaction, Handler]:
+    """Every handler under the policy `ihe`."""
+    rights = Rights(database)
+    return {transaction: PatientCheck(rights, handler) for transaction, handler in handlers.items()}
 
 
 def access_of(settings: Settings, database: Database, codes: CodeBook) -> Access | None:

@@ -55,7 +55,7 @@ from repository.registry_port import (
     Sends,
 )
 from repository.verify import RegistryView
-from server.access import Access, access_of
+from server.access import Access, access_of, checked
 from server.audit_setup import Audit, watch
 from server.domain import load_domain
 from server.explain_page import EXPLAIN_PATH
@@ -186,7 +186,7 @@ def handlers(kit: Kit) -> dict[Transaction, Handler]:
         served |= registry_handlers(kit, codes, access)
     if kit.settings.role.role != "registry":
         served |= repository_handlers(kit, codes, access)
-    return served if access is None else access.guarded(served)
+    return checked(served, kit.database) if access is None else access.guarded(served)
 
 
 def registry_handlers(kit: Kit, codes: CodeBook, access: Access | None = None) -> dict[Transaction, Handler]:

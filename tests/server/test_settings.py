@@ -117,7 +117,7 @@ OTHER: dict[str, Any] = {
     "store.database": "sqlite:////other/store.sqlite",
 }
 #: Read where the thing itself is made; each has a test of its own: in test_serve.py, test_secure.py, test_mllp.py,
-#: test_two_servers.py, test_patient_record.py or here.
+#: test_two_servers.py, test_patient_record.py, proof/test_rights_matrix.py or here.
 ELSEWHERE = {
     "domain.folder",
     "server.host", "server.port", "server.metrics", "server.workers", "store.data", "store.collect_hours", "role.role",
@@ -125,6 +125,7 @@ ELSEWHERE = {
     "domain.on_demand", "domain.retention_years",
     "mllp.port", "mllp.certificate", "mllp.key", "mllp.authorities",
     "server.socket", "security.secure", "security.front", "security.certificate", "security.key", "security.ocsp",
+    "security.policy", "security.rights_reading",
 }  # fmt: skip
 
 
