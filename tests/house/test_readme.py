@@ -21,10 +21,13 @@ from tests.server_process import ServerProcess
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _ELSEWHERE = ("./carnet serve\n", "./carnet test\n")
+#: The section that has a server of its own.
+_SECURE = re.compile(r"^## Secure in one minute\n.*?(?=^## )", re.MULTILINE | re.DOTALL)
+_SECURE_START = "./carnet serve --secure --pki pki --port 8443\n"
 
 
 def blocks(page: str) -> list[tuple[str, str]]:
-    return _BLOCK.findall(text(page))
+    return _BLOCK.findall(_SECURE.sub("", text(page)))
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +50,7 @@ def run(server: ServerProcess, folder: Path, program: list[str], source: str) ->
     """The output of a block, with the reader's address made this server's."""
     done = subprocess.run(
         program,
-        input=source.replace("http://127.0.0.1:8080", server.url),
+        input=source.replace("http://127.0.0.1:8080", server.url).replace("https://localhost:8443", server.url),
         cwd=folder,
         env={**os.environ, "CARNET_URL": server.url},
         capture_output=True,
@@ -77,6 +80,25 @@ def test_the_readme_does_what_it_says(server: ServerProcess, folder: Path) -> No
     assert (folder / "discharge.xml").read_bytes() == next((folder / "sample").glob("*/discharge-1.xml")).read_bytes()
     for start in ("./carnet serve\n", "./carnet test\n"):
         assert ("sh", start) in blocks("README.md")
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="the curl program is not installed")
+def test_the_readme_is_secure_in_one_minute(tmp_path: Path, folder: Path) -> None:
+    section = _SECURE.search(text("README.md"))
+    assert section
+    shown = [source for _, source in _BLOCK.findall(section[0])]
+    start = shown.index(_SECURE_START)
+    shutil.copy(folder / "carnet", tmp_path)
+    server = ServerProcess(tmp_path / "carnet-data", "--secure", "--pki", "pki")
+    run(server, tmp_path, ["sh", "-eu"], "".join(shown[:start]))
+    with server.start(healthy=False):
+        server.url = server.url.replace("127.0.0.1", "localhost")
+        output = run(server, tmp_path, ["sh", "-eu"], "".join(shown[start + 1 :]))
+        assert output.count("accepted  ") == 8 and "discharge-1.xml differ" not in output
+        assert output.endswith('value="2.25.298614307.3.1.1627530188414775430645.1"\n')
+        run(server, tmp_path, ["sh", "-eu"], "./carnet pki revoke pki dr-martin")
+        refused = "! ./carnet query --patient '103116748231282^^^&1.2.250.1.213.1.4.10&ISO' --pki pki --as dr-martin 2>&1"
+        assert "PKI-004" in run(server, tmp_path, ["sh", "-eu"], refused)
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="the curl program is not installed")
