@@ -71,10 +71,15 @@ def trees(draw: st.DrawFn, depth: int = 3) -> etree._Element:
 
 
 @given(trees(), st.lists(st.sampled_from(["#default", "p", "q", "s", "wsa", "none"]), max_size=3, unique=True))
-def test_what_xmlsec_signs_verifies_here(pki: Pki, body: etree._Element, prefixes: list[str]) -> None:
+def test_ours_and_whole_xmlsec_agree(pki: Pki, body: etree._Element, prefixes: list[str]) -> None:
+    """On any Body; what lxml writes of a tree that was put together may read as another one, and then both refuse."""
     message = peer.sign(peer.build(etree.tostring(body), ACTION, URL), pki.peer("carole"), prefixes=prefixes)
-    assert verdict(message, pki) == ""
-    peer.verify(message, pki.peer("carole").x509)
+    try:
+        peer.verify(message, pki.peer("carole").x509)
+        expected = ""
+    except xmlsec.Error:
+        expected = "SIG-019"
+    assert verdict(message, pki) == expected
 
 
 def _signed_form(message: etree._Element) -> list[bytes]:
