@@ -27,6 +27,15 @@ ERASED = 15
 
 
 @dataclass(frozen=True, slots=True)
+class AuditSource:
+    """Who reports: AuditSourceID, AuditEnterpriseSiteID and AuditSourceTypeCode (4: application server)."""
+
+    id: str
+    site: str = ""
+    type: str = "4"
+
+
+@dataclass(frozen=True, slots=True)
 class Participant:
     """An ActiveParticipant. `address` is an IP address or a host name, `alternative` a process id.
 
@@ -62,7 +71,7 @@ class AuditEvent:
     """One event about at most one patient.
 
     `at` is milliseconds since 1970. `outcome` is EventOutcomeIndicator; `description` tells of a failure and holds no health
-    data. `reason` is what a person typed to justify an emergency: kept here, not sent.
+    data. `reason` is what a person typed to justify an emergency: kept here, not sent. `source` is who recorded it.
     """
 
     event: AuditCode
@@ -75,6 +84,7 @@ class AuditEvent:
     purposes: tuple[AuditCode, ...] = ()
     description: str = ""
     reason: str = ""
+    source: AuditSource | None = None
 
     @property
     def patient(self) -> str:
@@ -146,6 +156,8 @@ def _event_fields(event: AuditEvent) -> dict[str, Any]:
         told["description"] = event.description
     if event.reason:
         told["reason"] = event.reason
+    if event.source is not None:
+        told["source"] = [event.source.id, event.source.site, event.source.type]
     return told
 
 
@@ -190,6 +202,7 @@ def _event_of(told: dict[str, Any], at: int) -> AuditEvent:
         purposes=_codes(told.get("purposes", ())),
         description=told.get("description", ""),
         reason=told.get("reason", ""),
+        source=AuditSource(*told["source"]) if "source" in told else None,
     )
 
 

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from security.audit import MAJOR, SERIOUS, AuditEvent, End
-from security.audit_message import AuditSource, build_audit_message
+from security.audit import MAJOR, SERIOUS, AuditEvent, AuditSource, End
+from security.audit_message import build_audit_message
 from security.audit_store import AuditStore, Kind, Place, Stored
 from security.syslog import NOTICE, WARNING, Receiver, build_syslog, deliver
 

@@ -10,11 +10,10 @@ import base64
 import ipaddress
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from xml.sax.saxutils import escape
 
-from security.audit import AuditEvent, AuditObject, Participant
+from security.audit import AuditEvent, AuditObject, AuditSource, Participant
 from security.audit_codes import AuditCode
 
 #: What XML 1.0 cannot hold; line breaks and tabulators too, which a syslog receiver might take for the end of a record.
@@ -23,18 +22,9 @@ _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\ufff
 LONGEST = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class AuditSource:
-    """Who reports: AuditSourceID, AuditEnterpriseSiteID and AuditSourceTypeCode (4: application server)."""
-
-    id: str
-    site: str = ""
-    type: str = "4"
-
-
 def build_audit_message(event: AuditEvent, source: AuditSource) -> bytes:
-    """The finished element, without XML declaration."""
-    return "".join(_message(event, source)).encode()
+    """The finished element, without XML declaration. `source` reports what names no source itself."""
+    return "".join(_message(event, event.source or source)).encode()
 
 
 def _message(event: AuditEvent, source: AuditSource) -> Iterator[str]:

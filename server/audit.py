@@ -29,6 +29,7 @@ from security.audit import (
     SERIOUS,
     SUCCESS,
     AuditEvent,
+    AuditSource,
     End,
     Participant,
 )
@@ -97,6 +98,7 @@ class Trail:
     store: AuditStore
     owners: Owners
     base_url: str
+    source: AuditSource
     two_steps: frozenset[Transaction] = frozenset({Transaction.ITI_86})
     failed: Callable[[str], None] = lambda kind: None
     full: Callable[[], bool] = lambda: False
@@ -124,7 +126,7 @@ class Trail:
         process = str(os.getpid())
         own = Participant(self.base_url, False, (APPLICATION,), alternative=process)
         kind = APPLICATION_START if starts else APPLICATION_STOP
-        return AuditEvent(APPLICATION_ACTIVITY, "E", _now(), types=(kind,), participants=(own,))
+        return AuditEvent(APPLICATION_ACTIVITY, "E", _now(), types=(kind,), participants=(own,), source=self.source)
 
     # -------------------------------------------------------------------------------------------------- handlers
 
@@ -134,13 +136,15 @@ class Trail:
 
     def _watched(self, handler: Handler) -> Handler:
         def handle(call: Call) -> Answer:
-            deed = Deed(
-                call.transaction, call.caller, call.endpoint_url, call.reply_to, call.body, process=str(os.getpid())
-            )
-            with self.deed(call, events_of(deed, self.owners), begun=call.transaction in self.two_steps):
+            deed = Deed(call.transaction, call.caller, call.endpoint_url, call.reply_to, call.body)
+            with self.deed(call, self.events_of(deed), begun=call.transaction in self.two_steps):
                 return handler(call)
 
         return handle
+
+    def events_of(self, deed: Deed) -> list[AuditEvent]:
+        """The events of a request, by this process and this source."""
+        return events_of(replace(deed, process=str(os.getpid()), source=self.source), self.owners)
 
     @contextmanager
     def deed(self, call: Any, events: list[AuditEvent], *, begun: bool = False) -> Iterator[_Act]:
@@ -195,7 +199,7 @@ class Trail:
 
     def say(self, events: Sequence[AuditEvent]) -> None:
         """Events of others (signatures checked, the log read), durable when it returns."""
-        self.store.write([entry(one) for one in events])
+        self.store.write([entry(replace(one, source=one.source or self.source)) for one in events])
 
     # ---------------------------------------------------------------------------------------------------- helpers
 
@@ -206,8 +210,7 @@ class Trail:
         url = call.endpoint_url if call else self.base_url + exchange.path[:200]
         reply_to = call.reply_to if call else ""
         body = call.body if call else None
-        deed = Deed(exchange.transaction, exchange.caller, url, reply_to, body, process=str(os.getpid()))
-        return events_of(deed, self.owners)
+        return self.events_of(Deed(exchange.transaction, exchange.caller, url, reply_to, body))
 
     def _read(self, exchange: Exchange, outcome: int, description: str) -> None:
         """Something is about to be given. What cannot be delivered to the receiver of the trail is not given."""
@@ -271,8 +274,9 @@ class Trail:
         theirs = Participant(caller.subject or caller.address or "unknown", person is None, (SOURCE,), address=caller.address)
         own = Participant(self.base_url, False, (DESTINATION,), alternative=str(os.getpid()))
         people = (theirs, person, own) if person is not None else (theirs, own)
+        said = f"authentication failed: {rule}"
         return AuditEvent(
-            SECURITY_ALERT, "E", _now(), SERIOUS, (NODE_AUTHENTICATION,), people, description=f"authentication failed: {rule}"
+            SECURITY_ALERT, "E", _now(), SERIOUS, (NODE_AUTHENTICATION,), people, description=said, source=self.source
         )
 
     def _taken(self, call: Call | None) -> _Act | None:

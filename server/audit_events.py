@@ -26,6 +26,7 @@ from security.audit import (
     SUCCESS,
     AuditEvent,
     AuditObject,
+    AuditSource,
     Participant,
     patient_object,
 )
@@ -128,6 +129,7 @@ class Deed:
     body: etree._Element | None = None
     parts: tuple[Part, ...] = ()
     process: str = ""
+    source: AuditSource | None = None
     at: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
 
 
@@ -146,6 +148,7 @@ def events_of(deed: Deed, owners: Owners) -> list[AuditEvent]:
         participants=tuple(participants_of(deed)),
         purposes=tuple(_code(one) for one in (assertion.purpose if assertion else None,) if one is not None),
         reason=assertion.reason if assertion else "",
+        source=deed.source,
     )
     made = []
     for part in parts or [Part()]:

@@ -5,7 +5,6 @@ Read is what a record names: sender and receiver, the message's id and trigger, 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 from metadata.hl7 import unescape
@@ -14,7 +13,7 @@ from registry.patient_feed import EVENTS, LINK_CHANGE, Reply
 from security.audit import MAJOR, SERIOUS, SUCCESS
 from security.audit_store import entry
 from server.audit import Trail
-from server.audit_events import Deed, Part, events_of, identity_parts
+from server.audit_events import Deed, Part, identity_parts
 from server.mllp import PEER
 from soap.call import Caller
 
@@ -25,7 +24,7 @@ def audited(trail: Trail, answer: Callable[[bytes], Reply]) -> Callable[[bytes],
     """`answer`, with a record of every message: in the transaction of what it changes, or before it is acknowledged."""
 
     def handle(message: bytes) -> Reply:
-        events = events_of(deed_of(message), trail.owners)
+        events = trail.events_of(deed_of(message))
         with trail.deed(message, events) as act:
             reply = answer(message)
         outcome = {"AA": SUCCESS, "AE": SERIOUS}.get(reply.code, MAJOR)
@@ -59,7 +58,6 @@ def deed_of(message: bytes) -> Deed:
         f"{msh[5]}|{msh[4]}",
         f"{msh[3]}|{msh[2]}",
         parts=tuple(parts) or (Part(action="U" if trigger not in EVENTS else ""),),
-        process=str(os.getpid()),
     )
 
 

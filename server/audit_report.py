@@ -19,14 +19,15 @@ from security.audit import (
     SUCCESS,
     AuditEvent,
     AuditObject,
+    AuditSource,
     End,
     Participant,
     patient_object,
 )
-from security.audit_codes import APPLICATION, AUDIT_LOG_USED, EMERGENCY_OVERRIDE, URI
+from security.audit_codes import APPLICATION, AUDIT_LOG_USED, DESTINATION, EMERGENCY_OVERRIDE, SOURCE, URI
 from security.audit_message import instant
 from security.audit_store import AuditStore, Kind, Place
-from server.audit_events import EMERGENCY
+from server.audit_events import ANONYMOUS, EMERGENCY
 
 #: What each event is called for a person: by EventTypeCode, else by EventID. English, French.
 ACTIONS: Mapping[str, tuple[str, str]] = {
@@ -55,6 +56,7 @@ OUTCOMES: Mapping[int, tuple[str, str]] = {
     8: ("refused", "refusé"),
     12: ("failed", "échec"),
 }
+NOBODY = ("not proved who", "identité non prouvée")
 UNKNOWN = ("begun, end unknown", "commencé, fin inconnue")
 LANGUAGES = ("en", "fr")
 
@@ -95,9 +97,9 @@ class Trace:
         detail = f" ({self.event.description})" if self.event.description else ""
         return {
             "when": instant(self.event.at),
-            "who": who.person or who.name or who.userID,
+            "who": who.person or who.name or (NOBODY[turn] if who.userID == ANONYMOUS else who.userID),
             "identifier": who.userID,
-            "role": ", ".join(role.text for role in who.roles),
+            "role": ", ".join(role.text for role in who.roles if role not in (SOURCE, DESTINATION, APPLICATION)),
             "organisation": who.organisation or who.address,
             "purpose": ", ".join(one.text for one in self.event.purposes),
             "action": action,
@@ -140,7 +142,7 @@ def traces(store: AuditStore, cxs: Sequence[str], since: int = 0) -> list[Trace]
     return sorted(found.values(), key=lambda one: (one.event.at, one.place))
 
 
-def log_used(patients: Iterable[str], what: str, resource: str) -> list[AuditEvent]:
+def log_used(patients: Iterable[str], what: str, resource: str, source: AuditSource) -> list[AuditEvent]:
     """The trail was read by a command (DICOM PS3.15 A.5.3.2): one event for each patient, or one without."""
     user = getpass.getuser()
     people = (
@@ -148,6 +150,6 @@ def log_used(patients: Iterable[str], what: str, resource: str) -> list[AuditEve
         Participant("carnet", False, (APPLICATION,), alternative=str(os.getpid())),
     )
     log = AuditObject(resource, URI, role=ROLE_SECURITY_RESOURCE, name="Security Audit Log")
-    basis = AuditEvent(AUDIT_LOG_USED, "R", time.time_ns() // 1_000_000, SUCCESS, participants=people)
+    basis = AuditEvent(AUDIT_LOG_USED, "R", time.time_ns() // 1_000_000, SUCCESS, participants=people, source=source)
     told = [replace(basis, objects=(patient_object(cx), replace(log, details=(("command", what),)))) for cx in patients]
     return told or [replace(basis, objects=(replace(log, details=(("command", what),)),))]

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from metadata.vocabulary import Transaction
 from registry.whose import Whose
 from repository.index import DocumentIndex
+from security.audit import AuditSource
 from security.audit_chain import ANCHOR_FILE, KEY_FILE, AnchorFile, AuditKeyError, make_key, read_key
 from security.audit_forward import Forwarder
-from security.audit_message import AuditSource
 from security.audit_store import AuditStore
 from security.syslog import Receiver
 from server.audit import Trail
@@ -166,7 +166,7 @@ def start_audit(settings: Settings, database: Database, alarm: Callable[[str], N
         store, anchors_of(settings, key), Path(settings.store.data), forwarder_of(settings, store, key),
         keeper_options(settings), alarm,
     )  # fmt: skip
-    trail = Trail(store, owners, own_url(settings), frozenset(two_steps), alarm, lambda: keeper.full)
+    trail = Trail(store, owners, own_url(settings), source_of(settings), frozenset(two_steps), alarm, lambda: keeper.full)
     trail.start()
     keeper.start()
     return Audit(trail, keeper)

@@ -95,9 +95,10 @@ def _identifiers(database: Database, cx: str) -> list[str]:
 def _used(store: AuditStore, settings: Settings, cxs: tuple[str, ...], what: str) -> None:
     from security.audit_store import entry
     from server.audit_report import log_used
+    from server.audit_setup import source_of
 
     resource = f"file:{settings.store.data}" if not settings.store.database else settings.value("store.database", secret=False)
-    store.write([entry(one) for one in log_used(cxs, what, resource)])
+    store.write([entry(one) for one in log_used(cxs, what, resource, source_of(settings))])
 
 
 @contextmanager
