@@ -21,7 +21,7 @@ from tests.security.assertions import (
     child,
     headers_of,
 )
-from tests.security.saml_cases import Headers, case, changed, only, put, removed, roles, said
+from tests.security.saml_cases import CASES, Headers, case, changed, only, put, removed, roles, said
 
 # --------------------------------------------------------------------------------------------- issuer and certificate
 
@@ -204,3 +204,6 @@ case("SAM-049", "XUA signed with a person's card")(lambda w: headers_of(w.signed
 case("SAM-049", "XUA signed with the certificate of a machine")(
     lambda w: headers_of(w.signed(w.statement("clinic", profile="xua"), "machine"))
 )
+
+#: Those of the form and the signature, and those of this file.
+ALL_CASES = tuple(CASES)
