@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lxml import etree
 
@@ -43,6 +43,7 @@ class CdaFinding:
     message: str
     remedy: str = ""
     line: int | None = None
+    element: etree._Element | None = field(default=None, repr=False, compare=False)
 
     def text(self) -> str:
         """One line for a person."""
@@ -77,7 +78,7 @@ def _path(element: etree._Element) -> str:
 
 def _at(rule: str, element: etree._Element, message: str, remedy: str = "") -> CdaFinding:
     line = element.sourceline
-    return CdaFinding(rule, _path(element), message, remedy, line if isinstance(line, int) else None)
+    return CdaFinding(rule, _path(element), message, remedy, line if isinstance(line, int) else None, element)
 
 
 def _find(root: etree._Element, path: str) -> list[etree._Element]:
