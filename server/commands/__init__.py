@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "query": ("query", "Ask a registry what it knows (ITI-18)."),
     "get": ("get", "Retrieve documents from a repository (ITI-43)."),
     "pki": ("pki", "A test authority: issue, revoke and list certificates and cards."),
+    "conformance": ("conformance", "Prove a server or a client against the standard; check a captured message."),
     "explain": ("explain", "What a rule or an error code means, and how to mend the message."),
     "sample": ("sample", "Write a reproducible set of patients, documents and metadata."),
     "config": ("config", "Print every setting, its value and where it came from."),
