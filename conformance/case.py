@@ -182,8 +182,8 @@ def _case(table: Mapping[str, Any], source: str) -> Case:
     wrong = set(table["profiles"]) - set(PROFILES)
     if wrong:
         raise CaseError(f"{where}: profiles {sorted(wrong)}: expected one of {', '.join(PROFILES)}")
-    if ("step" in table) == ("wrong" in table):
-        raise CaseError(f"{where}: a case has either steps or the key wrong")
+    if "step" in table and {"wrong", "right", "before", "right_make"} & set(table):
+        raise CaseError(f"{where}: a case has either steps, or before, wrong and right")
     steps = tuple(_step(step, table, where) for step in table["step"]) if "step" in table else tuple(_refusal(table, where))
     return Case(
         id=table["id"],
@@ -216,7 +216,7 @@ def _refusal(table: Mapping[str, Any], where: str) -> Iterator[Step]:
         raise CaseError(f"{where}: codes is missing")
     expect = Expect((status,), codes if status == "Failure" else ())
     title = _TEXTS["wrong"] if status == "Failure" else _TEXTS["odd"]
-    yield Step(send, expect, "wrong", title, make=make, change=_rows(table["wrong"], where))
+    yield Step(send, expect, "wrong", title, make=make, change=_rows(table.get("wrong", ()), where))
     if status == "Failure":
         right = _rows(table.get("right", ()), where)
         if "right_make" in table:

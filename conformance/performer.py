@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from conformance import messages
@@ -265,7 +265,8 @@ class Performer:
         reply = read_reply(step.send, exchanged)
         done.outcome, done.told = reply.outcome, tuple(reply.told)
         if not done.cleans:
-            judge = Judge(step.send, step.expect, reply, scene.things, message_id, bool(self.target.patients))
+            expect = replace(step.expect, holds=tuple(scene.fill(expression) for expression in step.expect.holds))
+            judge = Judge(step.send, expect, reply, scene.things, message_id, bool(self.target.patients))
             done.findings = list(judge.findings())
 
     def _unanswered(self, done: StepResult, error: ExchangeError, result: CaseResult) -> bool:
