@@ -2,7 +2,7 @@
 
 Under the policy `ihe` a message must only be about the patient of its assertion, if it has one (`PatientCheck`); nothing is paid
 where it has none. Under a matrix a `Guard` stands before each handler: it reads the caller's rights on the record of his
-assertion, judges what the message shows, and lets the handler run as `ACTING`, to which what is hidden from the caller is unknown.
+assertion, judges what the message shows, and lets the handler run as `ACTING`, to which what is hidden from him is unknown.
 A transaction that the guard does not know is refused.
 """
 
