@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from metadata.datatypes import canonical_cx
 from security.audit_codes import EXPORT, IMPORT, PATIENT_NUMBER, QUERY, REPORT_NUMBER, AuditCode
 
 #: EventOutcomeIndicator.
@@ -116,10 +115,13 @@ def patient_object(cx: str) -> AuditObject:
 
 
 def patient_key(cx: str) -> int | None:
-    """The number under which records of a patient are found: 63 bits of a hash, None without a patient."""
+    """The number under which records of a patient are found: 63 bits of a hash over identifier and authority, whatever else the
+    CX says; None without a patient."""
     if not cx:
         return None
-    return int.from_bytes(hashlib.sha256(canonical_cx(cx).encode()).digest()[:8], "big") >> 1
+    id, _, _, authority = [*cx.split("^"), "", "", ""][:4]
+    namespace, oid = [*authority.split("&"), ""][:2]
+    return int.from_bytes(hashlib.sha256(f"{id.strip()}|{oid or namespace}".encode("utf-8", "replace")).digest()[:8], "big") >> 1
 
 
 # -------------------------------------------------------------------------------------------------------------- as octets

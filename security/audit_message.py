@@ -39,7 +39,7 @@ def _message(event: AuditEvent, source: AuditSource) -> Iterator[str]:
     for participant in event.participants:
         yield from _participant(participant)
     yield "<AuditSourceIdentification"
-    yield _attributes(AuditEnterpriseSiteID=source.site, AuditSourceID=source.id)
+    yield _attributes(AuditEnterpriseSiteID=source.site) + f" AuditSourceID={_attribute(source.id)}"
     yield f'><AuditSourceTypeCode csd-code="{source.type}"/></AuditSourceIdentification>'
     for one in event.objects:
         yield from _object(one)

@@ -21,7 +21,8 @@ from security.audit_message import instant
 MESSAGE_ID = "IHE+RFC-3881"
 #: Facility 10 (security), severity 5 (notice); 4 (warning) for what has failed.
 NOTICE, WARNING = 85, 84
-_UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
+#: What a header field must not hold; the brackets of a priority neither.
+_UNPRINTABLE = re.compile(r"[^\x21-\x7e]|[<>]")
 _HEADER = re.compile(rb"<(8[45])>1 (\S{1,40}) (\S{1,255}) (\S{1,48}) (\S{1,128}) (\S{1,32}) - ")
 
 
