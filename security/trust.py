@@ -118,7 +118,7 @@ class TrustStore:
     ) -> tuple[bytes, _List] | None:
         label = crl.issuer.rfc4514_string()
         named = [a for a in authorities if a.subject == crl.issuer]
-        issuer = next((a for a in named if crl.is_signature_valid(a.public_key())), None)  # type: ignore[arg-type]  # RSA or EC
+        issuer = next((a for a in named if _signed_list(crl, a)), None)
         if issuer is None:
             why = "its signature is wrong" if named else "that authority is not trusted here"
             self._warn(f"revocation list of {label} ignored: {why}")
@@ -264,6 +264,13 @@ def _key_of(certificate: x509.Certificate) -> bytes:
     """Name and public key of an authority: what a revocation list belongs to."""
     key = certificate.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return certificate.subject.public_bytes() + key
+
+
+def _signed_list(crl: x509.CertificateRevocationList, authority: x509.Certificate) -> bool:
+    try:
+        return crl.is_signature_valid(authority.public_key())  # type: ignore[arg-type]  # what is no RSA or EC key raises
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
 
 
 def _scope_problem(crl: x509.CertificateRevocationList) -> str:
