@@ -122,7 +122,8 @@ def _check_provide(lint: Lint, tree: Tree, body: etree._Element, documents: Docu
         return
     submission = parse_submission(submit)
     contents = {element.get("id", ""): passage for element, passage in (documents or {}).items()}
-    check_submission(lint, tree, submission, Transaction.ITI_41, contents if documents is not None else None)
+    unread = frozenset(ids) - contents.keys()
+    check_submission(lint, tree, submission, Transaction.ITI_41, contents if documents is not None else None, unread=unread)
     for element, passage in (documents or {}).items():
         if is_cda(passage.text):
             passage = passage if not passage.name else Passage(lint.source, passage.text, (), f"document {element.get('id', '')}")
@@ -131,7 +132,7 @@ def _check_provide(lint: Lint, tree: Tree, body: etree._Element, documents: Docu
 
 def check_submission(
     lint: Lint, tree: Tree, submission: Submission, transaction: Transaction, documents: Mapping[str, Passage] | None,
-    alone: bool = False,
+    alone: bool = False, unread: frozenset[str] = frozenset(),
 ) -> None:  # fmt: skip
     """The rules that need no registry, advice included; with documents those that compare entries with them."""
     context = _context(lint, submission, transaction, documents)
@@ -140,6 +141,7 @@ def check_submission(
     if CI_SIS not in context.options and documents is not None:
         french = [row for row in _HEADER_RULES if any(_is_french(one.text) for one in documents.values())]
         found += under(policies, [finding for row in french for finding in row.check(context)])
+    found = [one for one in found if one.rule != "REP-001" or one.object not in unread]  # it came, and has its own finding
     if alone:
         found = [one for one in found if _says_something_alone(one, submission)]
     lint.findings(found, tree)
@@ -231,7 +233,7 @@ def _of_query(finding: Finding, tree: Tree, body: etree._Element) -> Place:
     """The slot of the parameter, of several the one of the line; the query or its option where there is none."""
     slots = [e for e in body.iter(q(RIM, "Slot")) if e.get("name") == finding.attribute]
     if slots:
-        valued = [v for e in slots for v in e.iter(q(RIM, "Value")) if (v.text or "") == finding.value and finding.value]
+        valued = [v for e in slots for v in e.iter(q(RIM, "Value")) if finding.value and finding.value in (v.text or "")]
         return tree.place(valued[0] if valued else slots[-1])
     if finding.attribute == "returnType":
         return tree.place(body.find(q(QUERY, "ResponseOption")), "returnType")

@@ -112,6 +112,9 @@ class Lint:
             return None
         if root is None:
             return None
+        for element in root.iter():
+            if isinstance(element.tag, str) and ":" in element.tag.rpartition("}")[2]:
+                element.tag = element.tag.rpartition(":")[2] or "nameless"  # its prefix is declared nowhere
         skipped = passage.text[: len(passage.text) - len(passage.text.lstrip(b"\r\n\t "))].count(b"\n")
         seen = {first.line}
         for entry in list(parser.error_log)[:_BREAKS]:

@@ -220,7 +220,7 @@ def _of_package(lint: Lint, transport: Transport) -> Callable[[str, str], Place]
             named = re.search(r"'(.*)'", detail)
             return line(rb"^Content-ID:[^\r\n]*" + (re.escape(named[1].split("\\")[0].encode()) if named else b""))
         if id.startswith("WIRE-037"):
-            return line(rb"^Content-Transfer-Encoding:[ \t]*(?!binary|8bit)")
+            return line(rb"^Content-Transfer-Encoding:(?![ \t]*(?:binary|8bit))")
         if id.startswith("WIRE-028"):
             return line(rb"^--[^\n]*(?<!\r)\n")
         if id == "WIRE-019" and "names no part" not in detail and capture is None:
@@ -381,9 +381,9 @@ def _documents(lint: Lint, tree: Tree, body: etree._Element, transport: Transpor
         try:
             part = contents.find(element, lint.notes)
         except Fault as fault:
-            spot = include if include is not None and fault.rule.startswith("WIRE-041") else element
+            of_include = include is not None and fault.rule.startswith(("WIRE-036", "WIRE-041"))
             attribute = "href" if fault.rule in ("WIRE-036", "WIRE-041-missing", "WIRE-045") else ""
-            lint.fault(fault, tree.place(include if attribute and include is not None else spot, attribute), tree.part)
+            lint.fault(fault, tree.place(include if of_include else element, attribute), tree.part)
             lint.notes.clear()
             continue
         spot = include if include is not None else element

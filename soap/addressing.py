@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from metadata.vocabulary import TRANSACTION_BY_ACTION, Actor, Transaction
-from schemas.namespaces import HL7V3, LCM, QUERY, RMD, SOAP12, WSA, WSA_2004, XDS, q
+from schemas.namespaces import HL7V3, LCM, QUERY, RMD, SOAP11, SOAP12, WSA, WSA_2004, XDS, q
 from soap.call import Note
 from soap.fault import Fault, sender
 from soap.wire import Wire
@@ -23,7 +23,7 @@ _ACTION, _MESSAGE_ID, _REPLY_TO, _FAULT_TO, _ADDRESS = (
     q(WSA, n) for n in ("Action", "MessageID", "ReplyTo", "FaultTo", "Address")
 )
 _SINGLE = {_ACTION: "Action", _MESSAGE_ID: "MessageID", _REPLY_TO: "ReplyTo", _FAULT_TO: "FaultTo", q(WSA, "To"): "To"}
-_MUST_UNDERSTAND = q(SOAP12, "mustUnderstand")
+_MUST_UNDERSTAND = (q(SOAP12, "mustUnderstand"), q(SOAP11, "mustUnderstand"))
 _OLD_PREFIX = f"{{{WSA_2004}}}"
 
 T = Transaction
@@ -110,7 +110,7 @@ def _action(header: etree._Element | None, wire: Wire, notes: list[Note]) -> str
     action = text.strip()
     if action != text:
         wire.meet("WIRE-054", notes)
-    if action and header.get(_MUST_UNDERSTAND) is None:
+    if action and all(header.get(mark) is None for mark in _MUST_UNDERSTAND):
         wire.meet("WIRE-055-absent", notes)
     return action
 
