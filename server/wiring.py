@@ -145,8 +145,13 @@ class Application:
         self.kit.close()
 
 
-def build(settings: Settings, feed: socket.socket | None = None) -> Application:
-    """Open the store and put everything together. The housekeeping runs from now on, and ITI-8 is taken from `feed`."""
+def build(
+    settings: Settings, feed: socket.socket | None = None, observer: Callable[[Exchange], None] | None = None
+) -> Application:
+    """Open the store and put everything together. The housekeeping runs from now on, and ITI-8 is taken from `feed`.
+
+    `observer` is told of every exchange when its answer is out, last of all observers.
+    """
     gauges: dict[str, tuple[str, Callable[[], float]]] = {}
     metrics = Metrics(gauges)
     kit = open_kit(settings, metrics.alarm)
@@ -156,6 +161,8 @@ def build(settings: Settings, feed: socket.socket | None = None) -> Application:
     def over(exchange: Exchange) -> None:
         observe(metrics, exchange)
         journal(exchange)
+        if observer is not None:
+            observer(exchange)
 
     audit = watch(kit, metrics, gauges)
     trust = kit.trust = trust_of(settings)
