@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import atexit
 import socket
-import ssl
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from metadata.datatypes import is_oid
 from metadata.model import Code
@@ -16,13 +16,16 @@ from registry.iti64 import Moved, NotifyLinkChange
 from registry.patient_feed import LINK_CHANGE, PatientIdentityFeed, Reply
 from registry.patient_identity import Authorities, IdentityFeed
 from security.access import Ihe
-from security.tls import TlsError, server_context
+from security.tls import LiveContext, TlsError
+from security.trust import require_transaction
+from security.trust_files import LiveTrust
 from server.access import policy_in_force
 from server.audit import Trail
 from server.audit_feed import audited
 from server.metrics import Metrics
-from server.mllp import MllpListener, MllpOptions
+from server.mllp import MllpListener, MllpOptions, Secured
 from server.settings import SettingError, Settings
+from server.trust import context_of, node_of
 from storage.database import Database
 
 
@@ -55,11 +58,17 @@ def link_change_code(settings: Settings) -> Code | None:
 
 
 def identity_feed(
-    database: Database, settings: Settings, metrics: Metrics, listener: socket.socket, moved: Moved | None = None,
+    database: Database,
+    settings: Settings,
+    metrics: Metrics,
+    listener: socket.socket,
+    moved: Moved | None = None,
     trail: Trail | None = None,
+    secured: Secured | None = None,
 ) -> MllpListener:
     """ITI-8, and ITI-64 where it is switched on, on a listening socket, begun; ended with the process, when the messages begun
-    are answered. `moved` takes the documents of a link change along; every message leaves a record in `trail`."""
+    are answered. `moved` takes the documents of a link change along; every message leaves a record in `trail`.
+    `secured` is its TLS."""
     code = link_change_code(settings)
     link_changes = NotifyLinkChange(database, CodeBook(), code, moved) if code else None
     allowed = feed_allowed(settings)
@@ -75,7 +84,7 @@ def identity_feed(
         metrics.transaction(transaction.code, reply.code, time.perf_counter() - began, codes)
         return reply
 
-    mllp = MllpListener(listener, counted, mllp_options(settings), mllp_tls(settings))
+    mllp = MllpListener(listener, counted, mllp_options(settings), secured)
     mllp.start()
     atexit.register(mllp.close)
     return mllp
@@ -85,7 +94,7 @@ def feed_allowed(settings: Settings) -> Callable[[str], None] | None:
     """Who may send identities over MLLP, by the matrix of rights: a sender is proved by the certificate that the listener asks
     for. None where everybody may. Raises SettingError."""
     policy = policy_in_force(settings)
-    return None if isinstance(policy, Ihe) else lambda code: policy.demand_feed(code, None, bool(settings.mllp.authorities))
+    return None if isinstance(policy, Ihe) else lambda code: policy.demand_feed(code, None, _proved(settings))
 
 
 def mllp_options(settings: Settings) -> MllpOptions:
@@ -94,12 +103,38 @@ def mllp_options(settings: Settings) -> MllpOptions:
     return MllpOptions(mllp.message, mllp.connections, mllp.idle, mllp.message_seconds, settings.server.drain_seconds)
 
 
-def mllp_tls(settings: Settings) -> ssl.SSLContext | None:
-    """TLS of ITI-8; None where it is plain. Raises SettingError for files that cannot be used."""
-    mllp = settings.mllp
+def _proved(settings: Settings) -> bool:
+    """Whether every sender has shown a certificate."""
+    return bool(settings.mllp.authorities) or settings.security.secure
+
+
+def mllp_tls(settings: Settings) -> LiveContext | None:
+    """TLS of ITI-8; None where it is plain. On a secured server it is that of the listener unless `mllp` has its own. Raises
+    SettingError for files that cannot be used."""
+    mllp, secure = settings.mllp, settings.security.secure
+    if secure and ((mllp.certificate and not mllp.authorities) or (not mllp.certificate and settings.security.front != "off")):
+        raise SettingError(
+            "mllp.port: with security.secure every sender shows a certificate: set mllp.certificate, mllp.key, mllp.authorities"
+        )
     if not mllp.certificate:
-        return None
+        return context_of(settings) if secure else None
     try:
-        return server_context(mllp.certificate, mllp.key, mllp.authorities)
+        authorities = [Path(mllp.authorities)] if mllp.authorities else []
+        return LiveContext(Path(mllp.certificate), Path(mllp.key), authorities)
     except TlsError as error:
         raise SettingError(f"mllp.certificate, mllp.key, mllp.authorities: {error}") from None
+
+
+def mllp_secured(settings: Settings, trust: LiveTrust, failed: Callable[[str, Exception], None]) -> Secured | None:
+    """How connections of ITI-8 are secured: on a secured server senders are enrolled partners. Raises SettingError."""
+    context, node = mllp_tls(settings), node_of(settings, trust)
+    if context is None:
+        return None
+
+    def admit(certificate: bytes | None) -> None:
+        assert node is not None
+        partner = node(certificate).partner
+        if Transaction.ITI_64.code not in partner.transactions:
+            require_transaction(partner, Transaction.ITI_8.code)
+
+    return Secured(context, admit if node is not None else None, failed)

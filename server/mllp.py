@@ -2,6 +2,7 @@
 
 A thread for each connection, a bounded number of them. What comes slowly, never ends or is too large is given up; a peer that
 sends rubbish loses its own connection and nothing else. The sockets are made before the server forks: every process accepts.
+With TLS each connection is made with the certificates as they are then, and its sender is asked for anew at every message.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol
+
+from security.refusal import Denied
 
 LOG = logging.getLogger("carnet.mllp")
 
@@ -50,20 +53,30 @@ class MllpOptions:
     drain: float = 30.0
 
 
+@dataclass(frozen=True, slots=True)
+class Secured:
+    """TLS of every connection. `context` is asked before each handshake; `admit` is given the sender's certificate (DER) before
+    each message, and raises Denied; `failed` is told of whoever was not let in, with address and exception."""
+
+    context: Callable[[], ssl.SSLContext]
+    admit: Callable[[bytes | None], None] | None = None
+    failed: Callable[[str, Exception], None] = lambda address, error: None
+
+
 class _GivenUp(Exception):
     """The connection is of no more use; the text says why."""
 
 
 class MllpListener:
-    """Answers on `listener` until `close`. `tls` makes every connection a TLS connection."""
+    """Answers on `listener` until `close`. `secured` makes every connection a TLS connection."""
 
     def __init__(
-        self, listener: socket.socket, handler: Handler, options: MllpOptions | None = None, tls: ssl.SSLContext | None = None
+        self, listener: socket.socket, handler: Handler, options: MllpOptions | None = None, secured: Secured | None = None
     ) -> None:
         self._listener = listener
         self._handler = handler
         self._options = options or MllpOptions()
-        self._tls = tls
+        self._secured = secured
         self._places = threading.BoundedSemaphore(self._options.connections)
         self._ended = threading.Event()
         self._lock = threading.Lock()
@@ -105,13 +118,15 @@ class MllpListener:
         PEER.set(peer)  # of this thread, which serves nobody else
         try:
             connection.settimeout(self._options.seconds)
-            if self._tls is not None:
-                connection = self._tls.wrap_socket(connection, server_side=True)
+            if self._secured is not None:
+                connection = self._secured.context().wrap_socket(connection, server_side=True)
             with self._lock:
                 self._open[connection] = False
             self._talk(connection)
-        except (OSError, _GivenUp) as error:
+        except (OSError, _GivenUp, Denied) as error:
             LOG.info("connection from %s given up: %s", peer, error)
+            if self._secured is not None and isinstance(error, Denied | ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+                self._secured.failed(peer, error)
         finally:
             with self._lock:
                 self._open.pop(connection, None)
@@ -124,6 +139,8 @@ class MllpListener:
             message = self._next(connection, waiting)
             if message is None:
                 return
+            if isinstance(connection, ssl.SSLSocket) and self._secured is not None and self._secured.admit is not None:
+                self._secured.admit(connection.getpeercert(True))
             with self._lock:
                 if self._ended.is_set():
                     return

@@ -63,7 +63,7 @@ from server.health import HealthCheck
 from server.housekeeping import Housekeeping
 from server.identify import identify_of
 from server.identity import repository_unique_id
-from server.identity_feed import authorities, identity_feed
+from server.identity_feed import authorities, identity_feed, mllp_secured
 from server.journal import Journal
 from server.metrics import Metrics
 from server.mllp import MllpListener
@@ -177,7 +177,10 @@ def build(
     )
     housekeeping.start()
     site = Site(endpoint, HealthCheck(kit.database, kit.store), metrics, settings)
-    mllp = identity_feed(kit.database, settings, metrics, feed, kit.index.move, audit.trail) if feed is not None else None
+    mllp = None
+    if feed is not None:
+        secured = mllp_secured(settings, trust, audit.handshake_failed)
+        mllp = identity_feed(kit.database, settings, metrics, feed, kit.index.move, audit.trail, secured)
     return Application(site, kit, housekeeping, audit, mllp)
 
 

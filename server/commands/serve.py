@@ -167,7 +167,7 @@ def greeting(settings: Settings, port: int) -> str:
     else:
         lines.append(f"  registry    elsewhere: {settings.role.registry_url}")
     if settings.mllp.port:
-        secure = " with TLS" if settings.mllp.certificate else ""
+        secure = " with TLS" if settings.mllp.certificate or settings.security.secure else ""
         taken = "ITI-8, ITI-64" if settings.domain.link_change else "ITI-8"
         lines.append(f"  identities  {settings.server.host}:{settings.mllp.port}   {taken} over MLLP{secure}")
     if settings.security.secure:

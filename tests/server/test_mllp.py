@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from security.pki import TestAuthority
+from security.tls import client_context
 from server.__main__ import program
 from server.mllp import END, START, MllpListener, MllpOptions
 from tests.server_process import ServerProcess
@@ -134,6 +135,28 @@ def test_with_tls_and_certificates_of_senders(tmp_path: Path, authority: TestAut
             assert nobody.ask(adt("A04", CX)) == ""
         with contextlib.closing(Sender(port, known)) as sender:
             assert sender.ask(adt("A04", CX)) == "AA", "the others do no harm"
+
+
+def test_on_a_secured_server_senders_are_enrolled_partners(tmp_path: Path) -> None:
+    pki = TestAuthority.create(tmp_path / "pki")
+    pki.issue("structure", "source", key_type="ec", transactions=("ITI-8",))
+    pki.issue("structure", "reader", key_type="ec", transactions=("ITI-18",))
+    port = free_port()
+    server = ServerProcess(tmp_path / "data", "--mllp-port", str(port), "--secure", "--pki", str(pki.folder))
+
+    def sender(who: str) -> Sender:
+        return Sender(port, client_context(*(str(pki.folder / name) for name in ("ca.crt", f"{who}.crt", f"{who}.key"))))
+
+    with server.start(healthy=False):
+        with contextlib.closing(sender("source")) as source:
+            assert source.ask(adt("A04", CX)) == "AA"
+            with contextlib.closing(sender("reader")) as reader:
+                assert reader.ask(adt("A04", OTHER)) == ""
+            assert source.ask(adt("A04", OTHER)) == "AA"
+            pki.revoke("source")
+            assert source.ask(adt("A04", CX)) == "", "what is revoked ends at once, on the open connection too"
+        for rule in ("PKI-011", "PKI-004"):
+            assert "no TLS connection with 127.0.0.1: " in server.log() and rule in server.log()
 
 
 # ------------------------------------------------------------------------------------------------------------ bad peers
