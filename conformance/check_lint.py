@@ -171,7 +171,7 @@ def locate(finding: Finding, tree: Tree) -> Place:
     scope = _scope(finding, tree)
     if scope is None:
         near = tree.at_line(finding.line) if finding.line else []
-        return tree.place(_by_value(near, finding.value) or (near[0] if near else tree.root))
+        return tree.place(_by_value(near, finding.value, near[0] if near else tree.root))
     for attribute in _attributes(scope, finding.attribute):
         place = _carried(scope, attribute, finding, tree)
         if place is not None:
@@ -182,8 +182,8 @@ def locate(finding: Finding, tree: Tree) -> Place:
     inside = [element for element in scope.iter() if isinstance(element.tag, str)]
     if finding.line and finding.line != line_of(scope):
         inside = [element for element in inside if line_of(element) == finding.line] or inside
-        return tree.place(_by_value(inside, finding.value) or inside[0])
-    return tree.place(_by_value(inside[1:], finding.value) or scope)
+        return tree.place(_by_value(inside, finding.value, inside[0]))
+    return tree.place(_by_value(inside[1:], finding.value, scope))
 
 
 def _scope(finding: Finding, tree: Tree) -> etree._Element | None:
@@ -231,9 +231,9 @@ def _has(element: etree._Element, value: str) -> bool:
     )  # fmt: skip
 
 
-def _by_value(elements: Sequence[etree._Element], value: str) -> etree._Element | None:
+def _by_value(elements: Sequence[etree._Element], value: str, otherwise: etree._Element) -> etree._Element:
     """The element that holds this value, as its text or as an attribute."""
     if not value:
-        return None
+        return otherwise
     holding = (e for e in elements if (e.text or "").strip() == value or value in map(str, e.attrib.values()))
-    return next(holding, None)
+    return next(holding, otherwise)
