@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from lxml import etree
 
 from schemas.namespaces import DS, XADES, XML, q
@@ -254,8 +255,11 @@ def _certificates(key_info: etree._Element) -> tuple[x509.Certificate, ...]:
     found = []
     for element in key_info.iterfind(f"{q(DS, 'X509Data')}/{q(DS, 'X509Certificate')}"):
         try:
-            found.append(x509.load_der_x509_certificate(decode(_text(element)) or b""))
-        except ValueError:
+            certificate = x509.load_der_x509_certificate(decode(_text(element)) or b"")
+            certificate.subject.rfc4514_string()  # names and key are read only when they are asked for: damage shows now
+            certificate.public_key()
+            found.append(certificate)
+        except (ValueError, TypeError, x509.InvalidVersion, UnsupportedAlgorithm):
             raise rules.CERTIFICATE.denied(problem="an X509Certificate cannot be read") from None
     if not 1 <= len(found) <= MOST_CERTIFICATES:
         raise rules.CERTIFICATE.denied(problem=f"KeyInfo holds {len(found)} certificates, 1 to {MOST_CERTIFICATES} are expected")
