@@ -43,11 +43,14 @@ class ListFetcher:
         self._trust = trust
         self._seconds = seconds
         self._stop = threading.Event()
+        self._once = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
+    def start(self, wait: float = 10.0) -> None:
+        """Returns when every list has been asked for once, or after `wait` seconds: without a list nobody is let in."""
         self._thread = threading.Thread(target=self._run, name="revocation", daemon=True)
         self._thread.start()
+        self._once.wait(wait)
 
     def stop(self) -> None:
         self._stop.set()
@@ -75,6 +78,7 @@ class ListFetcher:
     def _run(self) -> None:
         while not self._stop.is_set():
             wrong = self.fetch()
+            self._once.set()
             age = self._trust.store.list_age()
             if age is not None and age > 0.5:
                 LOG.warning("the oldest revocation list in force has used %d %% of its life", age * 100)

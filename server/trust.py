@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ from security.pki import PkiError, TestAuthority
 from security.revocation import ListFetcher, check_address
 from security.tls import LiveContext, TlsError, client_context, handshake_failure
 from security.trust import TrustOptions
-from security.trust_files import LiveTrust, TrustFileError, TrustSources
+from security.trust_files import LiveTrust, TrustFileError, TrustSources, read_certificates
 from server.http import Tls, peer_certificate
 from server.settings import SettingError, Settings
 from soap.call import Caller
@@ -85,6 +85,26 @@ def fetcher_of(settings: Settings, trust: LiveTrust) -> ListFetcher | None:
 def fetch_interval(settings: Settings) -> timedelta:
     """How old a fetched list may become."""
     return timedelta(minutes=settings.security.crl_minutes)
+
+
+def gauges_of(settings: Settings, trust: LiveTrust) -> dict[str, tuple[str, Callable[[], float]]]:
+    """What whoever watches the server should see coming: certificates and lists that end."""
+    gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+    if trust.sources.lists or trust.sources.fetched is not None:
+        about = "Share of its life that the oldest revocation list in force has used; 1 at its nextUpdate."
+        gauges["carnet_revocation_list_age"] = (about, lambda: trust.refresh().list_age() or 0.0)
+    if settings.security.secure and settings.security.front == "off":
+        file = listener_files(settings).certificate
+        gauges["carnet_certificate_days"] = ("Days until the listener's certificate ends.", lambda: _days_left(file))
+    return gauges
+
+
+def _days_left(file: Path) -> float:
+    try:
+        ends = min(one.not_valid_after_utc for one in read_certificates(file))
+    except TrustFileError:
+        return 0.0
+    return (ends - datetime.now(UTC)).total_seconds() / 86_400
 
 
 def check(settings: Settings) -> None:

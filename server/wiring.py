@@ -71,7 +71,7 @@ from server.settings import SettingError, Settings
 from server.signed_sets import signed_sets_of
 from server.signing import with_signatures
 from server.site import Site
-from server.trust import fetcher_of, registry_tls, trust_of
+from server.trust import fetcher_of, gauges_of, registry_tls, trust_of
 from soap.call import Handler
 from soap.endpoint import Endpoint, EndpointOptions, Exchange, anonymous
 from soap.limits import Limits
@@ -169,6 +169,7 @@ def build(
     fetcher = fetcher_of(settings, trust)
     if fetcher is not None:
         fetcher.start()
+    gauges.update(gauges_of(settings, trust))
     identify = identify_of(settings, trust, kit.database)
     options = with_signatures(endpoint_options(kit, over, identify), settings, trust, kit.database)
     endpoint = Endpoint(audit.watched(handlers(kit)), audit.recording(options))

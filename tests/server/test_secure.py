@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import shutil
 import socket
 import ssl
@@ -11,7 +12,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -386,8 +386,14 @@ def test_curl_with_a_card_is_served(secure: Secure, tmp_path: Path) -> None:
     assert done.returncode == 0 and "StatusType:Success" in done.stdout, done.stdout + done.stderr
 
 
-def test_validity_of_a_listener_certificate_is_long_enough(secure: Secure) -> None:
+def test_the_certificate_made_for_the_listener_and_when_it_ends(secure: Secure) -> None:
     made = x509.load_pem_x509_certificate((secure.authority.folder / "server.crt").read_bytes())
-    assert made.not_valid_after_utc - made.not_valid_before_utc > timedelta(days=365)
     names = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert "localhost" in names.get_values_for_type(x509.DNSName)
+    connection = secure.connection("card")
+    connection.request("GET", "/metrics")
+    metrics = connection.getresponse().read().decode()
+    days = re.search(r"^carnet_certificate_days(?:{.*})? ([\d.]+)$", metrics, re.MULTILINE)
+    age = re.search(r"^carnet_revocation_list_age(?:{.*})? ([\d.e-]+)$", metrics, re.MULTILINE)
+    assert days and 700 < float(days[1]) <= 730
+    assert age and 0 <= float(age[1]) < 0.1
