@@ -267,12 +267,12 @@ class Security:
         60.0, "how far the clock of a sender may differ from ours", unit="seconds", low=0, high=600
     )
     assertions: str = setting(
-        "auto", "assertions of who acts (IHE XUA, VIHF; docs/security.md): off: not looked at; accept: verified where a message "
-        "has one; require: a message without is refused; auto: require with `secure`, else accept where there are authorities",
+        "auto", "assertions of who acts (IHE XUA, VIHF; docs/assertions.md): off: not looked at; accept: verified where a "
+        "message has one; require: a message without is refused; auto: require with `secure`, else accept where there are authorities",
         choices=("auto", "off", "accept", "require"),
     )  # fmt: skip
     assertion_issuers: str = setting(
-        "", "TOML file of the issuers of assertions ([[issuer]], docs/security.md); empty: a VIHF signed by card or structure "
+        "", "TOML file of the issuers of assertions ([[issuer]], docs/assertions.md); empty: a VIHF signed by card or structure "
         "of `authorities`, and XUA signed by an enrolled structure",
     )  # fmt: skip
     assertion_audience: str = setting(
