@@ -191,7 +191,7 @@ def _signature(info: bytes, value: bytes, token: str) -> bytes:
 
 def _body_digest(message: Message, body_start: bytes) -> bytes:
     envelope = f'<s:Envelope xmlns:s="{message.namespace}" xmlns:wsa="{WSA}">'.encode()
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True)
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, collect_ids=False)
     root = etree.fromstring(b"".join((envelope, body_start, *message.body, b"</s:Body></s:Envelope>")), parser)
     body = root[0]
     if not message.contents:

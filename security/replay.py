@@ -3,20 +3,30 @@
 The key is the signer's certificate and wsa:MessageID, so that nobody can use up the ids of others. A row is kept until the
 message has become too old to be accepted anyway. When the database does not answer, nothing is accepted: `StorageError` passes.
 
+A message is told from its copy before anything is done for it, and its row is durable before its answer leaves; the flush in
+between runs beside the work. On PostgreSQL the unique index decides for all workers at once, and the row reaches the disk with
+the next commit of this server (the audit record of the same request), at the latest after three times `wal_writer_delay`. On
+SQLite, which one process serves, its memory decides and the index stands behind it.
+
 Source: WSS SOAP Message Security 1.1: 13.1.
 """
 
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from security import rules_signature as rules
 from storage.database import METADATA, Connection, Database
-from storage.errors import UniqueViolation
+from storage.errors import StorageError, StorageUnavailable, UniqueViolation
 
 #: `key` is the SHA-256 of what must be unique, `until` the Unix time from which the row is of no use.
 MESSAGE_SEEN = sa.Table(
@@ -29,38 +39,145 @@ MESSAGE_SEEN = sa.Table(
     sqlite_with_rowid=False,
 )
 
-_INSERT = sa.insert(MESSAGE_SEEN).values(key=sa.bindparam("key", required=True), until=sa.bindparam("until", required=True))
+_VALUES: dict[str, Any] = {"key": sa.bindparam("key", required=True), "until": sa.bindparam("until", required=True)}
+_INSERT = sa.insert(MESSAGE_SEEN).values(_VALUES)
+_INSERT_NEW = postgresql.insert(MESSAGE_SEEN).values(_VALUES).on_conflict_do_nothing().returning(MESSAGE_SEEN.c.key)
+_NO_FLUSH = sa.text("SELECT set_config('synchronous_commit', 'off', true)")
+_KNOWN = sa.select(MESSAGE_SEEN.c.key, MESSAGE_SEEN.c.until).where(MESSAGE_SEEN.c.until >= sa.bindparam("now", required=True))
 _FORGET = sa.delete(MESSAGE_SEEN).where(MESSAGE_SEEN.c.until < sa.bindparam("now", required=True))
 _FORGET_EVERY = 60.0
+_FLUSH_SECONDS = 30.0
+
+#: Waits until the row is durable. Raises StorageError when it is not, Denied when another process had it first.
+Settle = Callable[[], None]
 
 
 class ReplayStore:
-    """Safe for threads; any number of processes may use the same database."""
+    """Safe for threads; any number of processes may use the same database. Raises StorageError."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._forget_at = 0.0
+        self._claims = _Claims(database) if database.dialect == "sqlite" else None
 
     def first(self, key: bytes, until: datetime) -> bool:
-        """True for whoever brings this key (32 octets) first; the row is durable then. Raises StorageError."""
-        now = time.time()
-        forget = now >= self._forget_at
+        """True for whoever brings this key (32 octets) first; the row is durable then."""
+        return self._insert(key, until, flush=True)
 
+    def message(self, certificate_der: bytes, message_id: str, until: datetime) -> Settle:
+        """Raises Denied SIG-029 for a message of this signer that was here before. What is returned is called before the answer
+        leaves."""
+        signer = hashlib.sha256(certificate_der).digest()
+        key = hashlib.sha256(signer + message_id.encode()).digest()
+        if self._claims is None:
+            if not self._insert(key, until, flush=False):
+                raise rules.REPLAY.denied(id=message_id)
+            return _settled
+        claim = self._claims.claim(key, _unix(until))
+        if claim is None:
+            raise rules.REPLAY.denied(id=message_id)
+        self._forget()
+
+        def settle() -> None:
+            if not claim.wait():
+                raise rules.REPLAY.denied(id=message_id)
+
+        return settle
+
+    def _insert(self, key: bytes, until: datetime, *, flush: bool) -> bool:
         def work(connection: Connection) -> None:
-            connection.execute(_INSERT, {"key": key, "until": int(until.timestamp()) + 1})
+            if not flush:
+                connection.execute(_NO_FLUSH)
+            connection.execute(_INSERT, {"key": key, "until": _unix(until)})
 
         try:
             self._database.write(work)
         except UniqueViolation:
             return False
-        if forget:
-            # Apart from the row above: what an insert of others waits for should be over soon.
-            self._forget_at = now + _FORGET_EVERY
-            self._database.write(lambda connection: connection.execute(_FORGET, {"now": int(now)}))
+        self._forget()
         return True
 
-    def message(self, certificate_der: bytes, message_id: str, until: datetime) -> None:
-        """Raises Denied SIG-029 for a message of this signer that was here before."""
-        signer = hashlib.sha256(certificate_der).digest()
-        if not self.first(hashlib.sha256(signer + message_id.encode()).digest(), until):
-            raise rules.REPLAY.denied(id=message_id)
+    def _forget(self) -> None:
+        """Now and then, and apart from the row above: what an insert of others waits for should be over soon."""
+        now = time.time()
+        if now < self._forget_at:
+            return
+        self._forget_at = now + _FORGET_EVERY
+        self._database.write(lambda connection: connection.execute(_FORGET, {"now": int(now)}))
+        if self._claims is not None:
+            self._claims.forget(int(now))
+
+
+def _unix(until: datetime) -> int:
+    return int(until.timestamp()) + 1
+
+
+def _settled() -> None:
+    """Nothing is left to wait for."""
+
+
+class _Claim:
+    """One row on its way."""
+
+    __slots__ = ("done", "error", "inserted", "key", "until")
+
+    def __init__(self, key: bytes, until: int) -> None:
+        self.key = key
+        self.until = until
+        self.done = threading.Event()
+        self.inserted = False
+        self.error: StorageError | None = None
+
+    def wait(self) -> bool:
+        """Whether it was the first of all processes. Raises StorageError."""
+        if not self.done.wait(_FLUSH_SECONDS):
+            raise StorageUnavailable("the memory of messages is not written in time")
+        if self.error is not None:
+            raise self.error
+        return self.inserted
+
+
+class _Claims:
+    """What this process has seen, and one thread that writes it down, all that waits in one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._waiting: list[_Claim] = []
+        self._writer = ThreadPoolExecutor(1, "replay")
+        with database.read() as connection:
+            self._seen: dict[bytes, int] = {bytes(k): u for k, u in connection.execute(_KNOWN, {"now": int(time.time())})}
+
+    def claim(self, key: bytes, until: int) -> _Claim | None:
+        """None for a key that was here."""
+        claim = _Claim(key, until)
+        with self._lock:
+            if key in self._seen:
+                return None
+            self._seen[key] = until
+            self._waiting.append(claim)
+            alone = len(self._waiting) == 1
+        if alone:
+            self._writer.submit(self._write)
+        return claim
+
+    def forget(self, now: int) -> None:
+        with self._lock:
+            self._seen = {key: until for key, until in self._seen.items() if until >= now}
+
+    def _write(self) -> None:
+        with self._lock:
+            batch, self._waiting = self._waiting, []
+
+        def work(connection: Connection) -> list[bool]:
+            return [bool(connection.execute(_INSERT_NEW, {"key": one.key, "until": one.until})) for one in batch]
+
+        try:
+            for claim, inserted in zip(batch, self._database.write(work), strict=True):
+                claim.inserted = inserted
+        except StorageError as error:
+            for claim in batch:
+                claim.error = error
+        finally:
+            for claim in batch:
+                claim.done.set()

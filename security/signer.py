@@ -11,6 +11,7 @@ import binascii
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -111,8 +112,14 @@ def _token(named: etree._Element, key_info: etree._Element, header: etree._Eleme
 
 
 def _certificate(element: etree._Element) -> x509.Certificate:
+    return _load(_octets(element))
+
+
+@lru_cache(maxsize=1024)
+def _load(octets: bytes) -> x509.Certificate:
+    """Senders are few and send their certificate with every message."""
     try:
-        return x509.load_der_x509_certificate(_octets(element))
+        return x509.load_der_x509_certificate(octets)
     except (ValueError, TypeError):
         raise rules.TOKEN_UNREADABLE.denied() from None
 

@@ -200,7 +200,9 @@ class Endpoint:
             raise Refused(findings)
         with self._turn(call.transaction):
             answer = self._services.dispatch(call)
-        return self._answer(answer, call.transaction, self._form(request), exchange)
+        reply = self._answer(answer, call.transaction, self._form(request), exchange)
+        request.settle()
+        return reply
 
     @contextmanager
     def _turn(self, transaction: Transaction) -> Iterator[None]:

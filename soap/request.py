@@ -40,6 +40,10 @@ Identify = Callable[[Mapping[str, Any], Sequence[etree._Element]], Caller]
 _MTOM_ONLY = {Transaction.ITI_41: "WIRE-043", Transaction.ITI_43: "WIRE-043-retrieve"}
 
 
+def _nothing() -> None:
+    """There is nothing to wait for."""
+
+
 class Request:
     """One POST. `read` fills it; `call` is None until everything was understood.
 
@@ -61,6 +65,8 @@ class Request:
         """The message has a signature of its own, good or not."""
         self.signed: SignedMessage | None = None
         """What the signature proves, once it is verified."""
+        self.settle: Callable[[], None] = _nothing
+        """Waits until what makes a signed message count once is durable; called before the answer leaves."""
         self.lack: OSError | Refused | None = None
         """What kept a document from being staged; the envelope was read all the same."""
         self._wire = wire
@@ -105,7 +111,7 @@ class Request:
             self._verify(verifier, envelope, parts, inline, endpoint_url, actions)
         self.caller = self._identified(identify, envelope.headers, self.transaction)
         if verifier is not None and self.signed is not None:
-            verifier.first(self.signed)
+            self.settle = verifier.first(self.signed)
         contents = Contents(parts, inline, self._staging, self.staged, self._limits, self._wire)
         if self.lack is None:
             contents.resolve(envelope.body, self.notes)

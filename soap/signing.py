@@ -37,11 +37,12 @@ Pieces = Callable[[], Iterable[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class RequestVerifier:
-    """What a server does with the signatures of requests. `remember` makes each message count once; `required` refuses unsigned
-    ones; `addresses` are base URLs (`https://host`) that wsa:To may begin with, beside the one that the request was sent to."""
+    """What a server does with the signatures of requests. `remember` makes each message count once (signer, id, until; what it
+    returns waits until that is durable); `required` refuses unsigned ones; `addresses` are base URLs (`https://host`) that wsa:To
+    may begin with, beside the one that the request was sent to."""
 
     messages: MessageVerifier
-    remember: Callable[[bytes, str, datetime], None]
+    remember: Callable[[bytes, str, datetime], Callable[[], None]]
     required: bool = False
     addresses: tuple[str, ...] = ()
 
@@ -65,9 +66,12 @@ class RequestVerifier:
         expected = Expected((url, *(base.rstrip("/") + path for base in self.addresses)), actions)
         return self.messages.verify(root, {element: _pieces(part) for element, part in contents.items()}, expected)
 
-    def first(self, signed: SignedMessage) -> None:
-        """Raises Denied SIG-029 for a message that was here before, StorageError when that cannot be known."""
-        self.remember(signed.certificate_der, signed.message_id, signed.until)
+    def first(self, signed: SignedMessage) -> Callable[[], None]:
+        """Raises Denied SIG-029 for a message that was here before, StorageError when that cannot be known.
+
+        What it returns is called before the answer leaves, and raises the same.
+        """
+        return self.remember(signed.certificate_der, signed.message_id, signed.until)
 
 
 def included(body: etree._Element, parts: Parts, wire: Wire) -> dict[etree._Element, StagedPart]:

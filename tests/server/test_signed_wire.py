@@ -190,12 +190,31 @@ def test_rows_go_when_they_are_of_no_use(store_url: str) -> None:
         assert ReplayStore(database).first(b"c" * 32, now)  # another process, which clears at its first message
         with database.read() as connection:
             assert connection.execute(count)[0][0] == 2
-        store.message(b"der", "urn:uuid:1", now + timedelta(seconds=500))
-        store.message(b"another", "urn:uuid:1", now + timedelta(seconds=500))
-        with pytest.raises(Denied, match="SIG-029"):
-            store.message(b"der", "urn:uuid:1", now + timedelta(seconds=500))
+        store.message(b"der", "urn:uuid:1", now + timedelta(seconds=500))()
+        store.message(b"another", "urn:uuid:1", now + timedelta(seconds=500))()
+        for one in (store, ReplayStore(database)):  # the same process, and another one afterwards
+            with pytest.raises(Denied, match="SIG-029"):
+                one.message(b"der", "urn:uuid:1", now + timedelta(seconds=500))
+        with database.read() as connection:
+            assert connection.execute(count)[0][0] == 4
     finally:
         database.close()
+
+
+def test_of_two_processes_on_one_file_one_passes(tmp_path: Path) -> None:
+    """Where each has a memory of its own, the index decides before an answer leaves."""
+    prepare(f"sqlite:///{tmp_path}/store.sqlite")
+    databases = [open_database(f"sqlite:///{tmp_path}/store.sqlite") for _ in range(2)]
+    try:
+        until = datetime.now(UTC) + timedelta(seconds=500)
+        first, second = (ReplayStore(database) for database in databases)
+        first.message(b"der", "urn:uuid:1", until)()
+        settle = second.message(b"der", "urn:uuid:1", until)
+        with pytest.raises(Denied, match="SIG-029"):
+            settle()
+    finally:
+        for database in databases:
+            database.close()
 
 
 def test_without_the_database_nothing_is_accepted(pki: Pki, tmp_path: Path) -> None:
