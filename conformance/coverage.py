@@ -11,7 +11,15 @@ from collections.abc import Iterable
 from conformance.case import Case
 
 #: Rule to the reason, English.
-OUT_OF_REACH: dict[str, str] = {}
+OUT_OF_REACH: dict[str, str] = {
+    "PAT-009": "a record is closed and destroyed by its keeper's own means, for which the standard has no message",
+    "RM-010": "a record is closed by its keeper's own means, for which the standard has no message",
+    "ADV-001": "advice is given by `carnet conformance check` and by the sandbox, never in an answer",
+    "ADV-002": "advice is given by `carnet conformance check` and by the sandbox, never in an answer",
+    "ADV-003": "advice is given by `carnet conformance check` and by the sandbox, never in an answer",
+    "ADV-004": "advice is given by `carnet conformance check` and by the sandbox, never in an answer",
+    "ADV-005": "advice is given by `carnet conformance check` and by the sandbox, never in an answer",
+}
 
 
 def coverage_of(cases: Iterable[Case]) -> dict[str, tuple[str, ...]]:
