@@ -4,7 +4,8 @@ The order is that of cost and of danger: the form, whose it would be, its certif
 audience, what is said, who sends it. Nothing of an assertion is returned before all of it has passed.
 
 What is remembered: for the octets of an assertion (their SHA-256) that the signature was right and what they say, since both
-depend on nothing but those octets. Issuer, revocation, times, audience, sender and patient are judged at every message.
+depend on nothing but those octets. Issuer, revocation, times, audience and sender are judged at every message; that the
+message is about the patient of its assertion (SAM-040) is asked by `server/access.py`, which knows the aliases of a patient.
 
 Source: ITI TF-2: 3.40.4.1; WSS SAML Token Profile 1.1; CI-SIS couche transport (VIHF).
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -21,10 +22,8 @@ from typing import cast
 from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 
-from metadata.hl7 import canonical_cx
 from schemas.namespaces import DS, q
 from security import rules_assertion as rules
-from security import rules_vihf
 from security.identity import Assertion, Mode
 from security.saml_content import Content, read_content
 from security.saml_issuers import DEFAULT_ISSUERS, Issuer
@@ -43,7 +42,7 @@ from security.saml_uses import MemoryUses, Uses
 from security.saml_vihf import Warn, judge_statements, mode_of
 from security.trust import TrustStore
 
-__all__ = ["Sender", "Verifier", "VerifierOptions", "check_patient"]
+__all__ = ["Sender", "Verifier", "VerifierOptions"]
 
 _REMEMBERED = 2_000
 _SIGNATURE, _INFO, _REFERENCE = q(DS, "Signature"), q(DS, "SignedInfo"), q(DS, "Reference")
@@ -147,17 +146,3 @@ def _covered(headers: Sequence[etree._Element], id: str, sender: Sender) -> Send
         for reference in info.iterchildren(_REFERENCE)
     }
     return replace(sender, covered="#" + id in uris)
-
-
-def check_patient(assertion: Assertion | None, patients: Iterable[str]) -> None:
-    """The patients (CX) of a message must be that of its assertion, where the assertion names one.
-
-    Type codes do not count: `1^^^&1.2&ISO^NH` is `1^^^&1.2&ISO`. Raises Denied SAM-040, which the DMP knows as
-    XDSPatientIdDoesNotMatch.
-    """
-    if assertion is None or not assertion.patient:
-        return
-    own = canonical_cx(assertion.patient)
-    for patient in patients:
-        if canonical_cx(patient) != own:
-            raise rules_vihf.OTHER_PATIENT.denied()

@@ -8,10 +8,7 @@ import pytest
 
 from security.rules_assertion import ASSERTION_RULES
 from security.rules_vihf import VIHF_RULES
-from security.saml import check_patient
 from tests.security.assertions import (
-    OTHER_PATIENT,
-    PATIENT,
     World,
     headers_of,
     make_world,
@@ -36,7 +33,7 @@ def test_each_case_is_refused_by_its_rule(world: World, one: Case) -> None:
 
 
 def test_every_rule_has_a_case() -> None:
-    """The three that need two messages, or the message itself, have tests of their own below and in test_saml.py."""
+    """Those that need two messages, or the body of one, have tests in test_saml.py and test_assertion_wire.py."""
     apart = {"SAM-022", "SAM-026", "SAM-040"}
     assert {one.rule for one in ALL_CASES} - {"PKI-001", "PKI-003", "PKI-004", "SIG-012"} | apart == {
         rule.id for rule in (*ASSERTION_RULES, *VIHF_RULES)
@@ -60,11 +57,3 @@ def test_the_texts_that_the_dmp_is_known_for_are_there(world: World) -> None:
     assert text("SAM-038").startswith("Aucune specialite dans le vihf")
     assert text("SAM-046").startswith("Structure introuvable ou Inactive")
     assert text("SAM-047").startswith("PS et Structure non lies")
-
-
-def test_the_patient_of_the_message_is_that_of_the_assertion(world: World) -> None:
-    assertion = world.verify(headers_of(world.signed()))
-    check_patient(assertion, [PATIENT, PATIENT.removesuffix("^NH")])
-    check_patient(assertion, [])
-    check_patient(None, [OTHER_PATIENT])
-    assert "XDSPatientIdDoesNotMatch" in refused("SAM-040", lambda: check_patient(assertion, [PATIENT, OTHER_PATIENT])).text_en

@@ -62,7 +62,8 @@ class Wire:
 
 
 def printed(pki: Path, who: str, *more: str) -> Result:
-    return CliRunner().invoke(program, ["assertion", "--pki", str(pki), "--as", who, "--patient", PATIENT, *more])
+    patient = () if "--patient" in more else ("--patient", PATIENT)
+    return CliRunner().invoke(program, ["assertion", "--pki", str(pki), "--as", who, *patient, *more])
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +156,13 @@ def test_the_first_certificate_that_brings_an_assertion_keeps_it(wire: Wire) -> 
     good = wire.assertion("clinic", "--person", "doctor")
     assert succeeded(wire.ask("clinic", good))
     assert fault(wire.ask("doctor", good))[0] == "SAM-026"
+
+
+def test_the_patient_of_the_message_is_that_of_the_assertion(wire: Wire) -> None:
+    other = wire.assertion("doctor", "--patient", "153078987658513^^^&1.2.250.1.213.1.4.10&ISO^NH")
+    rule, code, texts = fault(wire.ask("doctor", other))
+    assert (rule, code) == ("SAM-040", "FailedAuthentication") and "XDSPatientIdDoesNotMatch" in texts["en"]
+    assert succeeded(wire.ask("doctor", wire.assertion("doctor", "--patient", PATIENT + "^NH")))
 
 
 def test_nothing_of_an_assertion_reaches_the_log(wire: Wire) -> None:
