@@ -14,7 +14,8 @@ from conformance.check_body import FRAGMENTS, TRANSACTIONS, check_body, check_fr
 from conformance.check_capture import read_capture
 from conformance.check_cda import check_cda_tree
 from conformance.check_lint import CheckOptions, Lint
-from conformance.check_message import Transport, check_envelope, check_http, check_package
+from conformance.check_message import check_envelope, check_http, check_package
+from conformance.check_parts import Transport
 from conformance.check_places import Passage, Source, Tree, whole
 from conformance.check_result import Checked, Level
 from conformance.check_saml import ASSERTION, check_assertion

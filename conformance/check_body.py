@@ -47,6 +47,7 @@ TRANSACTIONS = {
     _PROVIDE: Transaction.ITI_41, _SUBMIT: Transaction.ITI_42, _QUERY: Transaction.ITI_18, _REMOVE: Transaction.ITI_62,
     q(XDS, "RetrieveDocumentSetRequest"): Transaction.ITI_43, q(RMD, "RemoveDocumentsRequest"): Transaction.ITI_86,
 }  # fmt: skip
+_WITH_REQUESTS = (q(XDS, "RetrieveDocumentSetRequest"), q(RMD, "RemoveDocumentsRequest"))
 #: Elements of ebRIM that are looked at alone.
 FRAGMENTS = ("RegistryObjectList", "ExtrinsicObject", "RegistryPackage", "Association")
 #: Rules that compare an object with others of its submission: they say nothing of one that stands alone.
@@ -80,6 +81,8 @@ def check_body(
         _check_query(lint, tree, body, transaction or Transaction.ITI_18)
     elif body.tag == _REMOVE:
         _check_removal(lint, tree, body)
+    elif body.tag in _WITH_REQUESTS:
+        _check_prefixes(lint, tree, body)
     else:
         check_answer(lint, tree, body, documents)
 
@@ -239,6 +242,18 @@ def _of_query(finding: Finding, tree: Tree, body: etree._Element) -> Place:
         return tree.place(body.find(q(QUERY, "ResponseOption")), "returnType")
     query = body.find(q(RIM, "AdhocQuery"))
     return tree.place(query if query is not None else body, "id" if finding.attribute == "id" else "")
+
+
+def _check_prefixes(lint: Lint, tree: Tree, body: etree._Element) -> None:
+    """WIRE-061: homeCommunityId is the one identifier that carries urn:oid:."""
+    for request in body.iterchildren(q(XDS, "DocumentRequest")):
+        for child in request:
+            if not isinstance(child.tag, str):
+                continue
+            name, text = etree.QName(child).localname, (child.text or "").strip().lower()
+            if text and text.startswith("urn:oid:") != (name == "HomeCommunityId"):
+                lint.wire.meet("WIRE-061", lint.notes, name)
+                lint.tell(lambda id, detail, child=child: tree.place(child), tree.part)  # type: ignore[misc]
 
 
 def _check_removal(lint: Lint, tree: Tree, body: etree._Element) -> None:

@@ -19,6 +19,8 @@ _FIELD = re.compile(rb"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*(?P<val
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[^\r\n]*\r?\n")
 #: A packed body of a capture is unpacked up to this size.
 _MOST = 64 * 1024 * 1024
+#: The factor by which a server lets it grow.
+_GROWTH = 100
 
 
 @dataclass(slots=True)
@@ -132,6 +134,11 @@ def _unpacked(capture: Capture, body: Passage, coding: str) -> Passage:
     except zlib.error as error:
         capture.damaged = str(error)
         return Passage(capture.source, b"", (), "unpacked body")
-    if not inflater.eof and not capture.short:
+    if len(text) > 1024 * 1024 and len(text) > _GROWTH * len(body.text):
+        capture.damaged = f"{len(body.text)} octets grow to more than {_GROWTH * len(body.text)}"
+        text = b""
+    elif inflater.unused_data:
+        capture.damaged = "octets follow the end of the compressed body"
+    elif not inflater.eof and not capture.short:
         capture.short = "the compressed body has no end"
     return Passage(capture.source, text, (), "unpacked body")

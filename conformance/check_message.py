@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import gettempdir
+from collections.abc import Callable
 
 from lxml import etree
 
 from conformance.check_body import TRANSACTIONS, check_body
 from conformance.check_capture import Capture
 from conformance.check_lint import LIMITS, Lint
+from conformance.check_parts import INCLUDE, STAGING, Transport, documents_of
 from conformance.check_places import NOWHERE, Passage, Place, Tree
 from conformance.check_result import Level
 from conformance.check_saml import ASSERTION, check_assertion
 from metadata.vocabulary import TRANSACTION_BY_ACTION, Transaction
-from schemas.namespaces import SOAP12, WSA, WSA_2004, XDS, XOP, q
+from schemas.namespaces import SOAP12, WSA, WSA_2004, q
 from soap.addressing import BODY, Address, choose, read_addressing
-from soap.body.provide import Contents
 from soap.call import Note
 from soap.envelope import Envelope, check_headers, open_envelope, put_back_in_headers
 from soap.fault import Fault
@@ -32,26 +29,12 @@ from soap.mime import Fields, parse_content_type
 from soap.mtom import SOAP_TYPE, XOP_TYPE, Parts, read_package
 from soap.receive import Body
 from soap.root import RootSink
-from soap.staging import FolderStaging, Part
 
 _ENVELOPE = rb"<(?:[\w.-]+:)?Envelope[\s>]"
 _ENVELOPE_END = re.compile(rb"</(?:[\w.-]+:)?Envelope\s*>")
-_INCLUDE, _DOCUMENT, _ACTION = q(XOP, "Include"), q(XDS, "Document"), q(WSA, "Action")
-_RELATES = q(WSA, "RelatesTo")
-_STAGING = FolderStaging(Path(gettempdir()) / "carnet-check")
+_ACTION, _RELATES = q(WSA, "Action"), q(WSA, "RelatesTo")
 #: Rows about the Content-Type of HTTP, of a part, about other headers of HTTP.
-_ON_TYPE = (
-    "WIRE-011",
-    "WIRE-012",
-    "WIRE-013",
-    "WIRE-014",
-    "WIRE-015",
-    "WIRE-017",
-    "WIRE-018",
-    "WIRE-019",
-    "WIRE-022",
-    "WIRE-043",
-)
+_ON_TYPE = tuple(f"WIRE-0{number}" for number in (11, 12, 13, 14, 15, 17, 18, 19, 22, 43))
 _MTOM_ONLY = {Transaction.ITI_41: "WIRE-043", Transaction.ITI_43: "WIRE-043-retrieve"}
 _UNDERSTOOD: frozenset[str] = frozenset()
 
@@ -59,25 +42,17 @@ _UNDERSTOOD: frozenset[str] = frozenset()
 class _Kept(RootSink):
     """Keeps the octets of the root part as they come."""
 
-    octets = b""
+    def __init__(self, lint: Lint, notes: list[Note], staged: list[Part]) -> None:
+        super().__init__(LIMITS, lint.wire, notes, STAGING, staged)
+        self._pieces: list[bytes] = []
 
     def write(self, chunk: bytes | memoryview) -> None:
-        self.octets += bytes(chunk)
+        self._pieces.append(bytes(chunk))
         self.size += len(chunk)
 
-
-@dataclass(slots=True)
-class Transport:
-    """What the levels below the envelope gave. `parts` is None where the package could not be taken apart or did not come."""
-
-    capture: Capture | None = None
-    package: Passage | None = None
-    parts: Parts | None = None
-    staged: list[Part] = field(default_factory=list)
-    charset: str | None = None
-    announced: tuple[str, ...] = ()
-    http_action: str = ""
-    mtom: bool = False
+    @property
+    def octets(self) -> bytes:
+        return b"".join(self._pieces)
 
 
 def check_http(lint: Lint, capture: Capture) -> None:
@@ -135,9 +110,7 @@ def _unpack(lint: Lint, transport: Transport) -> Passage | None:
     """The envelope's passage, with the parts of the package in `transport`."""
     capture = transport.capture
     assert capture is not None and capture.body is not None
-    if not capture.body.text.strip():
-        if capture.method in ("", "POST"):
-            lint.add("XML-002", Level.ERROR, "the body is empty", capture.place(""), remedy="Send a SOAP envelope.")
+    if not capture.body.text.strip() and (capture.method not in ("", "POST") or capture.damaged):
         return None
     stated = capture.value("content-type")
     try:
@@ -153,6 +126,11 @@ def _unpack(lint: Lint, transport: Transport) -> Passage | None:
         return _found_envelope(capture.body)
     if media == "multipart/related":
         return _read_parts(lint, transport, stated, lambda id: True)
+    if not capture.body.text.strip():
+        lint.add(
+            "XML-002", Level.ERROR, "the body is empty", capture.place(""), remedy="Send a SOAP envelope.", section="XML 1.0: 2.1"
+        )
+        return None
     transport.charset, transport.announced = parameters.get("charset"), (media,)
     transport.parts = Parts()
     _actions(transport, parameters, "")
@@ -162,7 +140,7 @@ def _unpack(lint: Lint, transport: Transport) -> Passage | None:
 def _actions(transport: Transport, parameters: Fields, inner: str) -> None:
     capture = transport.capture
     stated = [parameters.get("action", ""), capture.value("soapaction").strip('"') if capture else "", inner]
-    transport.http_action = next((action for action in stated if action), "")
+    transport.http_actions = tuple(action for action in stated if action)
 
 
 def _read_parts(lint: Lint, transport: Transport, content_type: str, counts: Callable[[str], bool]) -> Passage | None:
@@ -174,9 +152,9 @@ def _read_parts(lint: Lint, transport: Transport, content_type: str, counts: Cal
     place = _of_package(lint, transport)
     try:
         _, parameters = parse_content_type(content_type, lint.wire)
-        sink = _Kept(LIMITS, lint.wire, notes, _STAGING, transport.staged)
+        sink = _Kept(lint, notes, transport.staged)
         body = Body(environ, lint.wire, LIMITS, notes)
-        read = read_package(body, parameters, sink, _STAGING, lint.wire, LIMITS, notes, transport.staged)
+        read = read_package(body, parameters, sink, STAGING, lint.wire, LIMITS, notes, transport.staged)
     except Fault as fault:
         lint.notes += [note for note in notes if counts(note.id)]
         lint.tell(place, package.name)
@@ -187,10 +165,11 @@ def _read_parts(lint: Lint, transport: Transport, content_type: str, counts: Cal
     lint.tell(place, package.name)
     transport.parts, transport.charset, transport.announced, transport.mtom = read.parts, read.root_charset, read.announced, True
     _actions(transport, parameters, read.action)
-    start = package.text.find(sink.octets)
+    octets = sink.octets
+    start = package.text.find(octets)
     if start < 0:
-        return Passage(lint.source, sink.octets, (), "root part, decoded")
-    return package.part(start, len(sink.octets))
+        return Passage(lint.source, octets, (), "root part, decoded")
+    return package.part(start, len(octets))
 
 
 def _found_envelope(text: Passage) -> Passage | None:
@@ -253,7 +232,7 @@ def check_envelope(lint: Lint, passage: Passage, transport: Transport) -> None:
         transaction = _transaction(lint, tree, envelope, action, transport)
     for assertion in [a for header in envelope.headers for a in header.iter(ASSERTION)]:
         check_assertion(lint, tree, assertion)
-    documents = _documents(lint, tree, envelope.body, transport)
+    documents = documents_of(lint, tree, envelope.body, transport)
     check_body(lint, tree, envelope.body, transaction, documents)
 
 
@@ -294,7 +273,7 @@ def _check_headers(lint: Lint, tree: Tree, envelope: Envelope, transport: Transp
     try:
         put_back_in_headers(envelope, transport.parts, lint.wire, lint.notes)
     except Fault as fault:
-        include = next((i for h in envelope.headers for i in h.iter(_INCLUDE)), None)
+        include = next((i for h in envelope.headers for i in h.iter(INCLUDE)), None)
         lint.fault(fault, tree.place(include), tree.part)
     lint.tell(lambda id, detail: tree.place(next(iter(envelope.headers), envelope.root)), tree.part)
 
@@ -342,9 +321,11 @@ def _transaction(lint: Lint, tree: Tree, envelope: Envelope, action: str, transp
     address = Address(path or "this address", frozenset(BODY), own)
     header = next((h for h in envelope.headers if h.tag == _ACTION), None)
     spot = header if header is not None else _header_or_envelope(envelope)
+    stated = transport.http_actions
+    http_action = next((one for one in stated if one != action), next(iter(stated), ""))
     transaction: Transaction | None = None
     try:
-        transaction = choose(address, action, envelope.body, transport.http_action, lint.wire, lint.notes)
+        transaction = choose(address, action, envelope.body, http_action, lint.wire, lint.notes)
     except Fault as fault:
         lint.fault(fault, tree.place(envelope.body if fault.rule == "SOAP-BODY" else spot), tree.part)
         transaction = TRANSACTION_BY_ACTION.get(action) or TRANSACTIONS.get(str(envelope.body.tag))
@@ -360,72 +341,3 @@ def _transaction(lint: Lint, tree: Tree, envelope: Envelope, action: str, transp
 def _header_or_envelope(envelope: Envelope) -> etree._Element:
     children = [e for e in envelope.root if isinstance(e.tag, str)]
     return next((e for e in children if etree.QName(e).localname == "Header"), envelope.root)
-
-
-# ------------------------------------------------------------------------------------------------------------- documents
-
-
-def _documents(lint: Lint, tree: Tree, body: etree._Element, transport: Transport) -> Mapping[etree._Element, Passage] | None:
-    """The content of each xds:Document, of a request or a response; None where the package is not at hand."""
-    elements = list(body.iter(_DOCUMENT))
-    parts = transport.parts
-    if parts is None:
-        if not elements or any(e.find(_INCLUDE) is not None for e in elements):
-            return None
-        parts = Parts()
-    contents = _Contents(parts, {}, _STAGING, transport.staged, LIMITS, lint.wire)
-    found: dict[etree._Element, Passage] = {}
-    for element in elements:
-        include = element.find(_INCLUDE)
-        inline = include is None
-        try:
-            part = contents.find(element, lint.notes)
-        except Fault as fault:
-            of_include = include is not None and fault.rule.startswith(("WIRE-036", "WIRE-041"))
-            attribute = "href" if fault.rule in ("WIRE-036", "WIRE-041-missing", "WIRE-045") else ""
-            lint.fault(fault, tree.place(include if of_include else element, attribute), tree.part)
-            lint.notes.clear()
-            continue
-        spot = include if include is not None else element
-        lint.tell(lambda id, detail, spot=spot: tree.place(spot), tree.part)  # type: ignore[misc]
-        octets = b"".join(part.chunks())
-        found[element] = _passage(lint, transport, octets, f"document {element.get('id', '')}".strip(), inline)
-    _strays(lint, tree, body, parts, transport)
-    return found
-
-
-class _Contents(Contents):
-    """The contents one by one, so that one that is wrong does not hide the next."""
-
-    def find(self, element: etree._Element, notes: list[Note]) -> Part:
-        found = self._find(element, notes)
-        assert isinstance(found, Part)
-        return found
-
-
-def _passage(lint: Lint, transport: Transport, octets: bytes, name: str, inline: bool) -> Passage:
-    """Where the content stands in the file; decoded content stands nowhere and counts its own lines."""
-    package = transport.package
-    start = package.text.find(octets) if package is not None and octets and not inline else -1
-    if package is None or start < 0:
-        return Passage(lint.source, octets, (), name)
-    return package.part(start, len(octets), name)
-
-
-def _strays(lint: Lint, tree: Tree, body: etree._Element, parts: Parts, transport: Transport) -> None:
-    """Includes elsewhere, and parts to which nothing leads."""
-    for include in body.iter(_INCLUDE):
-        parent = include.getparent()
-        if parent is None or parent.tag != _DOCUMENT:
-            where = str(getattr(parent, "tag", ""))[:120]
-            lint.fault(lint.wire.refuse("WIRE-036-place", f"in {where}"), tree.place(include), tree.part)
-    parts.note_unreferenced(lint.wire, lint.notes)
-    package = transport.package
-
-    def place(id: str, detail: str) -> Place:
-        if package is None:
-            return NOWHERE
-        offset = package.find(rb"^Content-ID:[ \t]*" + re.escape(detail.encode("utf-8", "replace")))
-        return package.place(max(offset, 0))
-
-    lint.tell(place, package.name if package is not None else "")
