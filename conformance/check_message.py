@@ -29,6 +29,7 @@ from soap.mime import Fields, parse_content_type
 from soap.mtom import SOAP_TYPE, XOP_TYPE, Parts, read_package
 from soap.receive import Body
 from soap.root import RootSink
+from soap.staging import Part
 
 _ENVELOPE = rb"<(?:[\w.-]+:)?Envelope[\s>]"
 _ENVELOPE_END = re.compile(rb"</(?:[\w.-]+:)?Envelope\s*>")
