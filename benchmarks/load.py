@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import selectors
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -47,9 +48,11 @@ class _Client:
 
     __slots__ = ("begun", "head", "left", "out", "sock")
 
-    def __init__(self, address: tuple[str, int]) -> None:
+    def __init__(self, address: tuple[str, int], context: ssl.SSLContext | None = None) -> None:
         self.sock = socket.create_connection(address, timeout=60)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if context is not None:
+            self.sock = context.wrap_socket(self.sock, server_hostname="localhost")
         self.begun = 0.0
         self.head = b""
         self.left = -1  # octets of the body still to come; -1: the header is not whole
@@ -84,11 +87,17 @@ class _Client:
 
 
 def run(
-    address: tuple[str, int], make: Make, clients: int, seconds: float, expected: bytes = SUCCESS, most: int = 0
+    address: tuple[str, int],
+    make: Make,
+    clients: int,
+    seconds: float,
+    expected: bytes = SUCCESS,
+    most: int = 0,
+    context: ssl.SSLContext | None = None,
 ) -> Load:
-    """Send for `seconds` (or until `most` answers). Raises LoadError at the first answer that is wrong."""
+    """Send for `seconds` (or until `most` answers), by TLS with `context`. Raises LoadError at the first answer that is wrong."""
     loop = selectors.DefaultSelector()
-    members = [_Client(address) for _ in range(clients)]
+    members = [_Client(address, context) for _ in range(clients)]
     times: list[float] = []
     received = 0
     try:
@@ -119,6 +128,26 @@ def run(
         for client in members:
             client.sock.close()
         loop.close()
+
+
+def connections(
+    address: tuple[str, int], make: Make, seconds: float, context: ssl.SSLContext | None = None, expected: bytes = SUCCESS
+) -> Load:
+    """One request on each new connection, one connection after the other: the time of each from the first SYN on."""
+    times: list[float] = []
+    received, start = 0, time.perf_counter()
+    while (begun := time.perf_counter()) - start < seconds:
+        client = _Client(address, context)
+        try:
+            client.send(make())
+            whole = False
+            while not whole:
+                whole, count = client.receive(expected)
+                received += count
+        finally:
+            client.sock.close()
+        times.append(time.perf_counter() - begun)
+    return Load(1, time.perf_counter() - start, len(times), received, times)
 
 
 def upload(address: tuple[str, int], head: bytes, chunk: bytes, count: int, tail: bytes) -> tuple[float, bytes]:
