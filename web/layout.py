@@ -41,7 +41,8 @@ def page(title: str, content: str, language: str, *, other: str = "", live: str 
         f'<!doctype html><html lang="{language}"><head><meta charset="utf-8"><title>{text(title)} - Carnet</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="stylesheet" href="/static/sandbox.css">'
         f'<script src="/static/sandbox.js" defer></script></head><body{events}>'
-        f'<header><a href="/?lang={language}">Carnet</a>{switch}</header><main><h1>{text(title)}</h1>{content}</main></body></html>\n'
+        f'<header><a href="/?lang={language}">Carnet</a>{switch}</header>'
+        f"<main><h1>{text(title)}</h1>{content}</main></body></html>\n"
     )
 
 
