@@ -17,6 +17,7 @@ from pathlib import Path
 
 from security.audit_message import instant
 from security.audit_store import AuditStore, Kind, Place, seal
+from storage.errors import StorageError
 
 KEY_BYTES = 32
 KEY_FILE = "audit-key"
@@ -25,7 +26,7 @@ ANCHOR_FILE = "audit-anchors"
 _TAIL = 64 * 1024
 
 
-class AuditKeyError(Exception):
+class AuditKeyError(StorageError):
     """The key cannot be used; the text names the file, what is wrong and what to do."""
 
 

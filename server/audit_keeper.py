@@ -20,6 +20,7 @@ from security.audit_chain import AnchorFile, unended
 from security.audit_forward import Forwarder, Lag
 from security.audit_store import AuditStore, entry
 from security.syslog import NotDelivered
+from storage.crash import spared
 from storage.errors import StorageError
 
 LOG = logging.getLogger("carnet.audit")
@@ -108,7 +109,8 @@ class Keeper:
 
     def _tried(self, task: Callable[[bool], float], *, last: bool) -> float:
         try:
-            return task(last)
+            with spared():
+                return task(last)
         except (StorageError, OSError, ValueError) as error:
             self._alarm("audit")
             LOG.error("the audit trail could not be kept, it will be tried again: %s", error)

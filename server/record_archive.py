@@ -22,6 +22,7 @@ from registry.tables import PatientState
 from repository.delivery import Delivery
 from repository.index import Deposit, StoredDocument
 from repository.tables import DocumentState
+from server.audit_traces import exported
 from server.version import version
 from server.wiring import Kit
 from soap.staging import Part, PartWriter
@@ -71,6 +72,7 @@ def export_record(kit: Kit, cx: str, path: Path) -> Done:
     unique_ids = [o["unique_id"] for o in record["objects"] if o["object"] == "document_entry" and o.get("unique_id")]
     stored = [d for d in kit.index.find(unique_ids).values() if d.state is DocumentState.REGISTERED]
     record["documents"] = [_document(d) for d in stored]
+    record["traces"] = exported(kit.settings, kit.database, [item["cx"] for item in record["identifiers"]])
     try:
         with open(path, "xb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             _write(kit, archive, record, stored)

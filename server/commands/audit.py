@@ -35,11 +35,12 @@ def verify(**given: Any) -> None:
     settings = settings_of(given)
     from security import audit_chain
     from server.audit_setup import anchors_of
+    from server.audit_traces import used
 
     with _trail_of(settings) as (store, key, _):
         checked = audit_chain.verify(store, key, anchors_of(settings, key))
         if not checked.wrong:  # a trail that is not whole is left as it was found
-            _used(store, settings, (), "verify")
+            used(store, settings, (), "verify")
     for line in checked.wrong:
         click.echo(line)
     click.echo(f"{checked.records} records  {checked.anchors} anchors  {len(checked.wrong) or 'nothing'} wrong")
@@ -57,10 +58,11 @@ def show(identifier: str, since: str, language: str, as_json: bool, **given: Any
     cx, begin = canonical(identifier), _milliseconds(since)
     settings = settings_of(given)
     from server.audit_report import traces
+    from server.audit_traces import used
 
     with _trail_of(settings) as (store, _, database):
         told = traces(store, _identifiers(database, cx), begin)
-        _used(store, settings, (cx,), "show")  # before anything of it is printed
+        used(store, settings, (cx,), "show")  # before anything of it is printed
     if as_json:
         click.echo(json.dumps([one.fields(language) for one in told], indent=2, ensure_ascii=language == "en"))
         return
@@ -92,27 +94,16 @@ def _identifiers(database: Database, cx: str) -> list[str]:
         return [cx, *(one.cx for one in others if one.cx != cx)]
 
 
-def _used(store: AuditStore, settings: Settings, cxs: tuple[str, ...], what: str) -> None:
-    from security.audit_store import entry
-    from server.audit_report import log_used
-    from server.audit_setup import source_of
-
-    resource = f"file:{settings.store.data}" if not settings.store.database else settings.value("store.database", secret=False)
-    store.write([entry(one) for one in log_used(cxs, what, resource, source_of(settings))])
-
-
 @contextmanager
 def _trail_of(settings: Settings) -> Iterator[tuple[AuditStore, bytes, Database]]:
     """The trail of the store, and its key. What cannot be read ends the command."""
-    from security.audit_chain import AuditKeyError, read_key
-    from security.audit_store import AuditStore
-    from server.audit_setup import key_path
+    from security.audit_chain import AuditKeyError
+    from server.audit_traces import trail_of
     from storage.errors import StorageError
 
     with database_of(settings) as database:
         try:
-            key = read_key(key_path(settings))
-            yield AuditStore(database, key), key, database
+            yield *trail_of(settings, database), database
         except (AuditKeyError, StorageError) as error:
             raise click.ClickException(str(error)) from None
 
