@@ -3,9 +3,10 @@
 The order is that of cost and of danger: the form, whose it would be, its certificate, the cryptography, then the clock, the
 audience, what is said, who sends it. Nothing of an assertion is returned before all of it has passed.
 
-What is remembered: for the octets of an assertion (their SHA-256) that the signature was right and what they say, since both
-depend on nothing but those octets. Issuer, revocation, times, audience and sender are judged at every message; that the
-message is about the patient of its assertion (SAM-040) is asked by `server/access.py`, which knows the aliases of a patient.
+What is remembered: for the octets of an assertion (their SHA-256) that the signature was right, what they say, that the issuer
+may say it, since all that depends on nothing but those octets and the rows of issuers. Revocation, times, audience and sender are
+judged at every message; that the message is about the patient of its assertion (SAM-040) is asked by `server/access.py`, which
+knows the aliases of a patient.
 
 Source: ITI TF-2: 3.40.4.1; WSS SAML Token Profile 1.1; CI-SIS couche transport (VIHF).
 """
@@ -17,7 +18,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import cast
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
@@ -33,11 +33,12 @@ from security.saml_judging import (
     judge_audience,
     judge_certificate,
     judge_confirmation,
+    judge_issued,
     judge_sender,
     judge_times,
     judge_use,
 )
-from security.saml_signature import SECURITY, Signed, find_assertion, read_signed, verify
+from security.saml_signature import SECURITY, Found, find_assertion, read_signed, verify
 from security.saml_uses import MemoryUses, Uses
 from security.saml_vihf import Warn, judge_statements, mode_of
 from security.trust import TrustStore
@@ -68,6 +69,16 @@ class VerifierOptions:
     warn: Warn = _silent
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What depends on the octets of an assertion and on the rows of issuers alone."""
+
+    content: Content
+    issuer: Issuer
+    issuers: tuple[Issuer, ...]
+    said: Assertion
+
+
 @dataclass(slots=True)
 class Verifier:
     """`store` gives the authorities and partners in force. Safe for threads."""
@@ -75,7 +86,7 @@ class Verifier:
     store: Callable[[], TrustStore]
     options: VerifierOptions = field(default_factory=VerifierOptions)
     uses: Uses = field(default_factory=MemoryUses)
-    _right: OrderedDict[bytes, Content] = field(default_factory=OrderedDict)
+    _known: OrderedDict[bytes, _Known] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def verify(
@@ -92,44 +103,63 @@ class Verifier:
             return None
         now = at or datetime.now(UTC)
         known = self._recall(found.digest)
-        signed = read_signed(found) if known is None else None
-        content = known or read_content(cast(Signed, signed))
-        issuer = find_issuer(content, self.options.issuers)
-        mode = mode_of(content, issuer)
-        judge_certificate(content, issuer, mode, self.store(), now)
-        sha1 = issuer.accepts_sha1(now.date())
-        if signed is not None:
-            verify(signed, sha1=sha1)
-            self._remember(found.digest, content)
-        elif content.sha1 and not sha1:
-            raise rules.ALGORITHM.denied(algorithm="SHA-1")
-        return self._judge(content, issuer, mode, _covered(headers, content.id, sender or Sender()), now)
+        if known is None:
+            known = self._look(found, now)
+            self._remember(found.digest, known)
+        else:
+            self._judge(known.content, known.issuer, known.said.mode, now)
+        self._judge_sender(known, _covered(headers, known.content.id, sender or Sender()), now)
+        return known.said
 
-    def _judge(self, content: Content, issuer: Issuer, mode: Mode, sender: Sender, now: datetime) -> Assertion:
-        options = self.options
-        judge_times(content, issuer, now, options.skew)
-        judge_audience(content, issuer.audience or options.audience, required=mode is Mode.XUA)
-        said = judge_statements(content, issuer, mode, options.warn)
-        method = judge_confirmation(content, sender, now, options.skew)
-        judge_sender(said, content, method, sender, secured=options.secured)
+    def _look(self, found: Found, now: datetime) -> _Known:
+        """The first look at these octets: everything but who sends them."""
+        issuers = self.options.issuers
+        signed = read_signed(found)
+        content = read_content(signed)
+        issuer = find_issuer(content, issuers)
+        mode = mode_of(content, issuer)
+        judge_issued(content, issuer, mode)
+        judge_certificate(content, issuer, mode, self.store(), now)
+        verify(signed, sha1=issuer.accepts_sha1(now.date()))
+        self._judge_time(content, issuer, mode, now)
+        said = judge_statements(content, issuer, mode, self.options.warn)
         ends = content.issued + issuer.life
         if content.not_on_or_after is not None:
             ends = min(ends, content.not_on_or_after)
-        judge_use(content, method, sender, ends + 2 * options.skew, self.uses)
-        return replace(said, not_on_or_after=ends, certificate_der=content.certificate.public_bytes(Encoding.DER))
+        der = content.certificate.public_bytes(Encoding.DER)
+        return _Known(content, issuer, issuers, replace(said, not_on_or_after=ends, certificate_der=der))
 
-    def _recall(self, digest: bytes) -> Content | None:
-        with self._lock:
-            content = self._right.get(digest)
-            if content is not None:
-                self._right.move_to_end(digest)
-            return content
+    def _judge(self, content: Content, issuer: Issuer, mode: Mode, now: datetime) -> None:
+        """What may have changed since the first look."""
+        judge_certificate(content, issuer, mode, self.store(), now)
+        if content.sha1 and not issuer.accepts_sha1(now.date()):
+            raise rules.ALGORITHM.denied(algorithm="SHA-1")
+        self._judge_time(content, issuer, mode, now)
 
-    def _remember(self, digest: bytes, content: Content) -> None:
+    def _judge_time(self, content: Content, issuer: Issuer, mode: Mode, now: datetime) -> None:
+        judge_times(content, issuer, now, self.options.skew)
+        judge_audience(content, issuer.audience or self.options.audience, required=mode is Mode.XUA)
+
+    def _judge_sender(self, known: _Known, sender: Sender, now: datetime) -> None:
+        options = self.options
+        method = judge_confirmation(known.content, sender, now, options.skew)
+        judge_sender(known.said, method, sender, secured=options.secured)
+        ends = known.said.not_on_or_after or now
+        judge_use(known.content, method, sender, ends + 2 * options.skew, self.uses)
+
+    def _recall(self, digest: bytes) -> _Known | None:
         with self._lock:
-            self._right[digest] = content
-            if len(self._right) > _REMEMBERED:
-                self._right.popitem(last=False)
+            known = self._known.get(digest)
+            if known is None or known.issuers is not self.options.issuers:
+                return None
+            self._known.move_to_end(digest)
+            return known
+
+    def _remember(self, digest: bytes, known: _Known) -> None:
+        with self._lock:
+            self._known[digest] = known
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
 
 
 def _covered(headers: Sequence[etree._Element], id: str, sender: Sender) -> Sender:

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -55,12 +56,17 @@ def find_issuer(content: Content, issuers: Sequence[Issuer]) -> Issuer:
     return fitting[0]
 
 
-def judge_certificate(content: Content, issuer: Issuer, mode: Mode, store: TrustStore, now: datetime) -> None:
-    """Whether this certificate may sign this assertion. Raises Denied SAM-012, 014, 049 and PKI-..."""
+def judge_issued(content: Content, issuer: Issuer, mode: Mode) -> None:
+    """Whether the certificate is the issuer's, and made for this. Raises Denied SAM-012 and 014."""
     certificate = content.certificate
     if not issuer.name and not same_name(content.issuer, certificate.subject):
         raise rules.ISSUER_NAME.denied(issuer=content.issuer, subject=certificate.subject.rfc4514_string())
     _judge_use(certificate, issuer.uses[mode], required=not issuer.pinned)
+
+
+def judge_certificate(content: Content, issuer: Issuer, mode: Mode, store: TrustStore, now: datetime) -> None:
+    """Whether the certificate is good today. Raises Denied SAM-014, 049 and PKI-..."""
+    certificate = content.certificate
     if issuer.pinned:
         if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
             raise rules.CERTIFICATE.denied(problem=f"it is valid until {certificate.not_valid_after_utc:%Y-%m-%d} only")
@@ -143,35 +149,53 @@ def _in_time(confirmation: Confirmation, now: datetime, skew: timedelta) -> bool
     return (begins is None or begins <= now + skew) and (ends is None or ends > now - skew)
 
 
-def judge_sender(said: Assertion, content: Content, method: str, sender: Sender, *, secured: bool) -> None:
+def judge_sender(said: Assertion, method: str, sender: Sender, *, secured: bool) -> None:
     """Whether it comes over a connection of the person or structure that it names. Raises Denied SAM-027 and 048."""
     if sender.certificate_der is None:
         if secured and method == names.BEARER:
             raise rules.NO_TLS.denied()
         return
-    if method != names.HOLDER_OF_KEY and not _belongs(said, content, sender):
+    if method != names.HOLDER_OF_KEY and not _belongs(said, sender.certificate_der, sender.partner):
         raise rules.SAME_STRUCTURE.denied(subject=said.subject, structure=said.structure or said.organisation)
 
 
-def _belongs(said: Assertion, content: Content, sender: Sender) -> bool:
-    assert sender.certificate_der is not None
-    certificate = x509.load_der_x509_certificate(sender.certificate_der)
-    if certificate.subject == content.certificate.subject:
+def _belongs(said: Assertion, certificate_der: bytes, partner: Partner | None) -> bool:
+    holder = _holder_of(certificate_der)
+    if holder.subject == _holder_of(said.certificate_der).subject:
         return True
     named = {value for value in (said.subject, said.structure) if value}
-    held = {str(one.value) for oid in (NameOID.COMMON_NAME, NameOID.ORGANIZATIONAL_UNIT_NAME)
-            for one in certificate.subject.get_attributes_for_oid(oid)}  # fmt: skip
-    if sender.partner is not None and sender.partner.identifier:
-        held.add(sender.partner.identifier)
-    if named & held:
+    if named & holder.names or (partner is not None and partner.identifier in named):
         return True
     if said.mode is not Mode.XUA:
         return False
-    organisations = {str(one.value).casefold() for one in certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)}
-    if sender.partner is not None:
-        organisations.add(sender.partner.organisation.casefold())
     # An XUA assertion need not name an organisation: then any enrolled node may carry it, always the same one.
-    return said.organisation.casefold() in organisations if said.organisation else not said.structure
+    if not said.organisation:
+        return not said.structure
+    stated = said.organisation.casefold()
+    return stated in holder.organisations or (partner is not None and partner.organisation.casefold() == stated)
+
+
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """Of whom a certificate is: its subject (DER), the values of CN and OU, and those of O in lower case."""
+
+    subject: bytes
+    names: frozenset[str]
+    organisations: frozenset[str]
+
+
+@lru_cache(maxsize=1024)
+def _holder_of(certificate_der: bytes) -> _Holder:
+    subject = x509.load_der_x509_certificate(certificate_der).subject
+
+    def values(oid: x509.ObjectIdentifier) -> list[str]:
+        return [str(one.value) for one in subject.get_attributes_for_oid(oid)]
+
+    return _Holder(
+        subject.public_bytes(),
+        frozenset((*values(NameOID.COMMON_NAME), *values(NameOID.ORGANIZATIONAL_UNIT_NAME))),
+        frozenset(value.casefold() for value in values(NameOID.ORGANIZATION_NAME)),
+    )
 
 
 def judge_use(content: Content, method: str, sender: Sender, until: datetime, uses: Uses) -> None:
