@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,11 +20,20 @@ from conformance.scene import Names, Scene, UnknownWord
 from conformance.submission import Made, Maker
 from conformance.target import Target
 from conformance.values import STYLES
+from metadata.schemes import ON_DEMAND, STABLE
 
 _SUBMISSIONS = ("ITI-41", "ITI-42", "ITI-57", "ITI-61", "ITI-92")
 _SUCCESS, _ANNOUNCED, _ANY = Expect(("Success",)), Expect(("CA", "AA")), Expect(("Success", "Failure"))
 _PATIENT = Text("The patient is announced", "Le patient est annoncé")
 _CLEAN = Text("What the case has left is taken out", "Ce que le cas a laissé est retiré")
+_STATUSES = "('urn:oasis:names:tc:ebxml-regrep:StatusType:Approved','urn:oasis:names:tc:ebxml-regrep:StatusType:Deprecated')"
+_EVERYTHING = [
+    ["$XDSDocumentEntryStatus", _STATUSES],
+    ["$XDSSubmissionSetStatus", _STATUSES],
+    ["$XDSFolderStatus", _STATUSES],
+    ["$XDSDocumentEntryType", f"('{STABLE}','{ON_DEMAND}')"],
+    ["$MetadataLevel", "2"],
+]
 _TWO = "it needs two patients: name a second one (--patient)", "il faut deux patients : en nommer un second (--patient)"
 _NO_FEED = "no feed announces patients: give --feed or --patient", "aucun flux n'annonce de patients : donner --feed ou --patient"
 _NO_REPOSITORY = (
@@ -68,6 +79,7 @@ class Performer:
     clean: bool = True
     repository: str = ""
     scenes: dict[str, Scene] = field(default_factory=dict)
+    _asking: threading.Lock = field(default_factory=threading.Lock)
 
     def perform(self, case: Case) -> CaseResult:
         """The result of one case. Raises BadCase."""
@@ -93,13 +105,35 @@ class Performer:
 
     def tidy(self, case: Case, result: CaseResult) -> None:
         """Takes out what the case has left, where the target lets it; whether it does says nothing of the case."""
-        scene = self.scenes[case.id]
-        if self.clean and scene.registered and self.target.url("ITI-62"):
+        if self.clean:
+            self._take_out(self.scenes[case.id], result)
+
+    def _take_out(self, scene: Scene, result: CaseResult) -> None:
+        if scene.registered and self.target.url("ITI-62"):
             ids = [thing.id for thing in scene.registered]
-            self._exchange(Step("ITI-62", _ANY, "clean", _CLEAN), messages.removal(ids), scene, result)
-        if self.clean and scene.stored and self.target.url("ITI-86"):
+            remove = Step("ITI-62", _ANY, "clean", _CLEAN)
+            if self._exchange(remove, messages.removal(ids), scene, result) and result.steps[-1].outcome != "Success":
+                if left := self._left(ids, scene, result):
+                    self._exchange(remove, messages.removal(left), scene, result)
+        if scene.stored and self.target.url("ITI-86"):
             pairs = [(scene.repository, thing.uid) for thing in scene.stored]
             self._exchange(Step("ITI-86", _ANY, "clean", _CLEAN), messages.removal_of_documents(pairs), scene, result)
+
+    def _left(self, ids: Sequence[str], scene: Scene, result: CaseResult) -> list[str]:
+        """What the registry has of the case by its own account: it makes associations itself, and gives UUIDs."""
+        if self.target.patients:
+            uuids = "(" + ",".join(f"'{id}'" for id in ids) + ")"
+            asked = [("GetAssociations", [["$uuid", uuids], ["$MetadataLevel", "2"]])]
+        else:
+            patients = [cx for name, cx in scene.patients.items() if name != "unknown"]
+            asked = [("GetAll", [["$patientId", f"'{cx}'"], *_EVERYTHING]) for cx in patients]
+        found = [] if not self.target.patients else list(ids)
+        for query, parameters in asked:
+            body = messages.adhoc_query(query, parameters, "ObjectRef")
+            self._exchange(Step("ITI-18", _ANY, "clean", _CLEAN), body, scene, result)
+            answer = result.steps[-1].response.body.decode("utf-8", "replace")
+            found += re.findall(r'ObjectRef [^>]*?id="([^"]+)"', answer)
+        return list(dict.fromkeys(found))
 
     # ------------------------------------------------------------------------------------------------------- patients
 
@@ -138,7 +172,7 @@ class Performer:
 
     def _steps(self, case: Case, scene: Scene, result: CaseResult) -> None:
         if "{repository}" in repr(case.steps) or any(step.send in ("ITI-43", "ITI-86") for step in case.steps):
-            scene.repository = self.repository_id(scene, result)
+            scene.repository = self.repository_id(case, result)
         scene.repository = scene.repository or "1.2.250.1.213.99.9"
         for step in case.steps:
             if step.wait:
@@ -152,23 +186,33 @@ class Performer:
             if done.findings:
                 return
 
-    def repository_id(self, scene: Scene, result: CaseResult) -> str:
+    def repository_id(self, case: Case, result: CaseResult) -> str:
         """repositoryUniqueId of the target: named by its file, or read from the entry of a document that it has registered."""
-        if not self.repository and self.target.repository_unique_id:
-            self.repository = self.target.repository_unique_id
-        if not self.repository:
-            if not (self.target.url("ITI-41") and self.target.url("ITI-18")):
-                raise Unperformable(*_NO_REPOSITORY)
-            provide = Step("ITI-41", _SUCCESS, "repository", TITLES["ITI-41"], make="set0 entry0", prepares=True)
-            ask = Step("ITI-18", _SUCCESS, "repository", TITLES["ITI-18"], query="GetDocuments", prepares=True,
-                       parameters=(("$XDSDocumentEntryUniqueId", "('{entry0.uid}')"),))  # fmt: skip
-            for step in (provide, ask):
-                self._step(step, scene, result)
-            found = result.steps[-1].response.body.partition(b'"repositoryUniqueId"')[2]
-            self.repository = found.partition(b"Value>")[2].partition(b"<")[0].decode().strip()
-            if not self.repository:
-                raise Unperformable("the target names no repositoryUniqueId", "la cible ne donne pas de repositoryUniqueId")
+        with self._asking:
+            self.repository = self.repository or self.target.repository_unique_id or self._ask_repository(case, result)
         return self.repository
+
+    def _ask_repository(self, case: Case, result: CaseResult) -> str:
+        """By a document of a patient of its own, so that the case finds no object that is not its own."""
+        if not (self.target.url("ITI-41") and self.target.url("ITI-18")):
+            raise Unperformable(*_NO_REPOSITORY)
+        scene = Scene(self.names)
+        scene.patients["patient"] = self.target.patients[0] if self.target.patients else self._new_patient(case)
+        if not self.target.patients:
+            self._feed("add", scene.patients["patient"], "", scene, result)
+        parameters = (("$XDSDocumentEntryUniqueId", "('{entry0.uid}')"),)
+        for step in (
+            Step("ITI-41", _SUCCESS, "repository", TITLES["ITI-41"], make="set0 entry0", prepares=True),
+            Step("ITI-18", _SUCCESS, "repository", TITLES["ITI-18"], query="GetDocuments", parameters=parameters, prepares=True),
+        ):
+            self._step(step, scene, result)
+        found = result.steps[-1].response.body.partition(b'"repositoryUniqueId"')[2]
+        repository = found.partition(b"Value>")[2].partition(b"<")[0].decode().strip()
+        if not repository:
+            raise Unperformable("the target names no repositoryUniqueId", "la cible ne donne pas de repositoryUniqueId")
+        scene.repository = repository
+        self._take_out(scene, result)
+        return repository
 
     def _step(self, step: Step, scene: Scene, result: CaseResult) -> bool:
         """Performs one step. False when there was no answer, which ends the case."""

@@ -1,0 +1,209 @@
+"""The suite against servers of our own, and the runner against servers that are at fault."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from conformance.case import Case, read_file, read_suite
+from conformance.performer import BadCase
+from conformance.result import CaseResult, Run, Status
+from conformance.runner import JOURNAL, Runner, chosen, read_journal
+from conformance.target import Target, TargetError, read_target
+from tests.server_process import ServerProcess
+
+SUITE = read_suite()
+HERE = Path(__file__).parent
+#: What the schemas refuse before any rule is asked, and what the repository finds before the registry does.
+NAMED_OTHERWISE = {
+    "de-426-long": "XSD-001", "obj-007-long": "XSD-001", "obj-009-long": "XSD-001", "obj-010-long": "XSD-001",
+    "iti41-reg-003-other": "STORE-003",
+}  # fmt: skip
+
+
+@contextmanager
+def served(data: Path, *arguments: str, environ: dict[str, str] | None = None) -> Iterator[Target]:
+    """A server of our own with both identity feeds."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    with ServerProcess(data, "--mllp-port", str(port), *arguments, environ=environ) as server:
+        yield read_target(server.url, feed=f"mllp://127.0.0.1:{port}")
+
+
+def run(target: Target, cases: list[Case] | None = None, journal: Path | None = None) -> Run:
+    return Runner(target, SUITE, journal=journal).run(chosen(SUITE, ["integrated"]) if cases is None else cases, "integrated")
+
+
+def bad(result: Run) -> list[str]:
+    return [f"{c.id}: {c.reason.en}{[f.text.en for _, f in c.findings]}" for c in result.cases if c.bad]
+
+
+def not_named(case: CaseResult) -> list[str]:
+    """Rules that the case proves and no refusal of it names: our own server names them in codeContext and in its faults."""
+    refused = [s for s in case.steps if s.expected.startswith(("Failure", "Fault")) or s.name == "wrong"]
+    told = " ".join(told.context for step in refused for told in step.told)
+    if not refused or case.status is not Status.PASSED or NAMED_OTHERWISE.get(case.id, "-") in told:
+        return []
+    return [] if any(rule in told for rule in case.proves) or not case.proves else [f"{case.id}: {case.proves} not in {told}"]
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    with served(tmp_path_factory.mktemp("suite") / "data") as target:
+        return run(target)
+
+
+def test_our_server_passes_its_own_suite(everything: Run) -> None:
+    assert not bad(everything)
+    assert everything.counts["passed"] > 560
+    skipped = {case.id: case.reason.en for case in everything.cases if case.status is Status.SKIPPED}
+    assert all(reason.startswith(("it is for targets with", "it is for the affinity domain")) for reason in skipped.values())
+
+
+def test_a_refusal_names_the_rule_that_its_case_proves(everything: Run) -> None:
+    assert [text for case in everything.cases for text in not_named(case)] == []
+
+
+def test_the_french_domain_and_a_closed_one_pass_what_is_left(everything: Run, tmp_path: Path) -> None:
+    """Between the three domains no case is skipped."""
+    left = [SUITE[case.id] for case in everything.cases if case.status is Status.SKIPPED]
+    with served(tmp_path / "french", environ={"CARNET_DOMAIN_PROFILE": "dmp-fr"}) as target:
+        french = run(replace(target, domain="ci-sis", options=(target.options | {"ci-sis", "archive"}) - {"any-code"}), left)
+    (tmp_path / "closed.toml").write_text((HERE / "closed_domain.toml").read_text())
+    environ = {"CARNET_DOMAIN_PROFILE": "closed", "CARNET_DOMAIN_FOLDER": str(tmp_path)}
+    with served(tmp_path / "shut", environ=environ) as target:
+        options = target.options | {"limits", "code-lists", "limited-metadata", "no-removal"}
+        closed = run(replace(target, options=options), left)
+    assert not bad(french) and not bad(closed)
+    passed = {case.id for result in (french, closed) for case in result.cases if case.status is Status.PASSED}
+    assert {case.id for case in left} - passed == set()
+    assert [text for result in (french, closed) for case in result.cases for text in not_named(case)] == []
+
+
+def test_what_cases_register_is_taken_out_again(everything: Run) -> None:
+    cleaned = [step for case in everything.cases for step in case.steps if step.cleans]
+    assert len(cleaned) > 300
+    ends = [[step for step in case.steps if step.cleans and step.transaction == "ITI-62"][-1:] for case in everything.cases]
+    assert [(step.outcome, step.told) for end in ends for step in end if step.outcome != "Success"] == []
+
+
+def test_a_run_survives_as_json(everything: Run) -> None:
+    text = json.dumps(everything.to_json())
+    assert Run.of_json(json.loads(text)) == everything
+
+
+def test_a_run_is_taken_up_again_and_what_failed_is_performed_again(tmp_path: Path) -> None:
+    cases = chosen(SUITE, ["registry"], ["de-103-*", "de-105-*", "reg-001-*"])
+    with served(tmp_path / "data") as target:
+        first = run(target, cases, tmp_path / JOURNAL)
+        assert len(first.cases) == 4 and not bad(first)
+        with (tmp_path / JOURNAL).open("a") as file:
+            file.write('{"id": "cut')
+        head, known = read_journal(tmp_path / JOURNAL)
+        assert head["target"] == target.name and set(known) == {case.id for case in cases}
+        del known["de-103-absent"]
+        again = Runner(target, SUITE).run(cases, "registry", known=known)
+    kept = {case.id: case for case in first.cases}
+    assert [case.started == kept[case.id].started and case == kept[case.id] for case in again.cases].count(False) == 1
+
+
+class Wrong(BaseHTTPRequestHandler):
+    """Answers everything with Success and nothing else, to no request in particular."""
+
+    protocol_version = "HTTP/1.1"
+    BODY = (
+        b'<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:a="http://www.w3.org/2005/08/addressing"><s:Header>'
+        b"<a:Action>urn:ihe:iti:2007:RegisterDocumentSet-bResponse</a:Action><a:RelatesTo>urn:uuid:1</a:RelatesTo></s:Header>"
+        b'<s:Body><r:RegistryResponse xmlns:r="urn:oasis:names:tc:ebxml-regrep:xsd:rs:3.0" '
+        b'status="urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Success"/></s:Body></s:Envelope>'
+    )
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Type", "application/soap+xml; charset=UTF-8")
+        self.send_header("Content-Length", str(len(self.BODY)))
+        self.end_headers()
+        self.wfile.write(self.BODY)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Silence."""
+
+
+def test_a_server_that_says_success_to_everything_fails() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Wrong) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        target = Target("wrong", {"ITI-42": url, "ITI-18": url}, frozenset({"any-code"}))
+        result = run(target, [SUITE["de-103-absent"], SUITE["sub-valid-whole"], SUITE["iti41-completed"]])
+        server.shutdown()
+    absent, whole, provided = result.cases
+    assert (absent.status, whole.status, provided.status) == (Status.FAILED, Status.FAILED, Status.SKIPPED)
+    ((step, finding),) = absent.findings
+    assert (step.name, finding.check, finding.rules) == ("wrong", "status", ("DE-103",))
+    assert "must be Failure; it is Success" in finding.text.en and "doit être Failure" in finding.text.fr
+    assert finding.anchor is not None and step.response.octets.splitlines()[finding.anchor.line - 1].find(b"status=") >= 0
+    assert [f.check for _, f in whole.findings] == ["header"] and next(whole.findings)[1].section == "WS-Addressing 1.0 Core: 3.4"
+    assert "ITI-41" in provided.reason.en
+    assert not result.passed and result.rule_status()["DE-103"] is Status.FAILED
+
+
+def test_nobody_answers() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}/"
+    (case,) = run(Target("gone", {"ITI-42": url}), [SUITE["de-103-absent"]]).cases
+    assert (
+        case.status is Status.ERROR and "nothing listens there" in case.reason.en and case.reason.fr.startswith("Pas de réponse")
+    )
+
+
+def test_a_case_that_changes_what_is_not_there_is_named() -> None:
+    text = (
+        '[file]\ntransaction = "ITI-42"\nprofiles = ["registry"]\nsection = "ITI"\nmend = { en = "a", fr = "b" }\n[[case]]\n'
+        'id = "x"\ntitle = { en = "a", fr = "b" }\nwrong = [["folder", "Name"]]\ncodes = ["XDSRegistryMetadataError"]\n'
+    )
+    suite = {case.id: case for case in read_file(text, "x.toml")}
+    with pytest.raises(BadCase, match=r"x\.toml: x: .*no object folder"):
+        Runner(Target("t", {"ITI-42": "http://127.0.0.1:9/"}), suite).run(list(suite.values()), "registry")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("colour = 1", "colour: known are"),
+        ('options = ["fast"]\n[endpoints]\nregistry = "http://h/"', "fast: known are"),
+        ("[endpoints]", "names no address"),
+        ('[endpoints]\n"ITI-99" = "http://h/"', "ITI-99: known are"),
+        ('[endpoints]\nregistry = "h:80"', "h:80: expected an http or https address"),
+        ("=", "Invalid statement"),
+    ],
+)
+def test_a_target_file_that_cannot_be_used_is_told_why(content: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "target.toml").write_text(content)
+    with pytest.raises(TargetError, match=told):
+        read_target(str(tmp_path / "target.toml"))
+
+
+def test_a_target_file_names_endpoints(tmp_path: Path) -> None:
+    file = tmp_path / "peer.toml"
+    file.write_text(
+        'options = ["patient-feed"]\npatients = ["1^^^&1.2.3&ISO"]\n[endpoints]\nregistry = "http://r/"\n"ITI-18" = "http://q/"\n'
+    )
+    target = read_target(str(file))
+    assert (target.name, target.url("ITI-42"), target.url("ITI-18"), target.url("ITI-41")) == (
+        "peer",
+        "http://r/",
+        "http://q/",
+        "",
+    )
+    assert target.patients == ("1^^^&1.2.3&ISO",) and target.feed_transaction == ""
