@@ -39,19 +39,28 @@ class NodeAuthentication:
 
     def __init__(self, trust: LiveTrust) -> None:
         self.trust = trust
+        self._read: dict[bytes, tuple[x509.Certificate, str]] = {}
 
     def __call__(self, certificate_der: bytes | None) -> Node:
         """Raises `Denied` (PKI-...)."""
         if not certificate_der:
             raise rules.NO_CERTIFICATE.denied()
-        try:
-            certificate = x509.load_der_x509_certificate(certificate_der)
-            subject = certificate.subject.rfc4514_string()
-        except (ValueError, x509.InvalidVersion) as wrong:
-            raise rules.UNREADABLE.denied(problem=wrong) from None
+        certificate, subject = self._read.get(certificate_der) or self._parsed(certificate_der)
         store = self.trust.refresh()
         store.check(certificate, Use.AUTHENTICATION)
         return Node(certificate_der, subject, store.partner(certificate))
+
+    def _parsed(self, certificate_der: bytes) -> tuple[x509.Certificate, str]:
+        """The certificate and its name. Remembered: what is asked of it is judged anew each time, its octets stay the same."""
+        try:
+            certificate = x509.load_der_x509_certificate(certificate_der)
+            found = certificate, certificate.subject.rfc4514_string()
+        except (ValueError, x509.InvalidVersion) as wrong:
+            raise rules.UNREADABLE.denied(problem=wrong) from None
+        if len(self._read) >= 1000:
+            self._read.clear()
+        self._read[certificate_der] = found
+        return found
 
 
 def front_certificate(environ: Mapping[str, Any]) -> bytes:
