@@ -13,7 +13,12 @@ from typing import Any
 
 
 class Denied(Exception):
-    """`remedy` tells the caller how to mend it and never says more than the caller may know; `log` is for the operator only."""
+    """`remedy` tells the caller how to mend it and never says more than the caller may know; `log` is for the operator only.
+
+    `caller` is what was proved of the caller before (`soap.call.Caller`), for the audit trail; None: nothing.
+    """
+
+    caller: object = None
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ from typing import Any
 
 from lxml import etree
 
+from security.refusal import Denied
 from security.saml import Sender, Verifier, VerifierOptions
 from security.saml_issuers import DEFAULT_ISSUERS, Issuer, IssuerFileError, read_issuers
 from security.saml_uses import StoredUses
@@ -39,7 +40,12 @@ def identify_of(settings: Settings, trust: LiveTrust, database: Database) -> Ide
     def identify(environ: Mapping[str, Any], headers: Sequence[etree._Element]) -> Caller:
         caller = node(environ, headers)
         sender = Sender(caller.certificate_der, caller.partner, environ.get(SIGNER))
-        return replace(caller, assertion=verifier.verify(headers, sender))
+        try:
+            assertion = verifier.verify(headers, sender)
+        except Denied as denied:
+            denied.caller = caller
+            raise
+        return replace(caller, assertion=assertion)
 
     return identify
 

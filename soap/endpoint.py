@@ -174,7 +174,8 @@ class Endpoint:
         finally:
             request.remove_staged()
             exchange.transaction = request.transaction
-            exchange.caller = request.caller or Caller(address=environ.get("REMOTE_ADDR", ""))
+            proved = request.caller or (exchange.denied.caller if exchange.denied is not None else None)
+            exchange.caller = proved if isinstance(proved, Caller) else Caller(address=environ.get("REMOTE_ADDR", ""))
             exchange.message_id, exchange.action, exchange.mtom = request.message_id, request.action, request.mtom
             exchange.notes, exchange.received = request.notes, request.received
         return self._recorded(reply, request, exchange)

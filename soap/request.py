@@ -199,6 +199,7 @@ class Request:
     def _identified(self, identify: Identify, headers: Sequence[etree._Element], transaction: Transaction) -> Caller:
         signer = self.signed.certificate_der if self.signed is not None else None
         caller = identify({**self.environ, SIGNER: signer} if signer is not None else self.environ, headers)
+        self.caller = caller
         require_transaction(caller.partner, transaction.code)
         return replace(caller, signer_der=signer) if signer is not None else caller
 

@@ -5,18 +5,23 @@ from __future__ import annotations
 import base64
 import http.client
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner, Result
 from lxml import etree
 
 from schemas.namespaces import SAML, SOAP12, WSSE
+from security.audit import AuditEvent, unpack
+from security.audit_tables import audit_record
 from security.pki import TestAuthority
 from security.tls import client_context
 from server.__main__ import program
+from storage.database import open_database
 from tests.server.exchange import PATIENT, announce
 from tests.server_process import ServerProcess
 
@@ -163,6 +168,14 @@ def test_the_patient_of_the_message_is_that_of_the_assertion(wire: Wire) -> None
     rule, code, texts = fault(wire.ask("doctor", other))
     assert (rule, code) == ("SAM-040", "FailedAuthentication") and "XDSPatientIdDoesNotMatch" in texts["en"]
     assert succeeded(wire.ask("doctor", wire.assertion("doctor", "--patient", PATIENT + "^NH")))
+
+
+def test_the_audit_trail_names_the_node_whose_assertion_was_refused(wire: Wire) -> None:
+    assert fault(wire.ask("hospital", wire.assertion("clinic", "--person", "doctor")))[0] == "SAM-027"
+    with closing(open_database(f"sqlite:///{wire.server.data / 'carnet.sqlite'}")) as database, database.read() as connection:
+        kept = [unpack(bytes(body), at) for at, body in connection.execute(sa.select(audit_record.c.at, audit_record.c.body))]
+    alarms = [one for one in kept if isinstance(one, AuditEvent) and one.description == "authentication failed: SAM-027"]
+    assert any(person.userID.startswith("CN=hospital,") for event in alarms for person in event.participants)
 
 
 def test_nothing_of_an_assertion_reaches_the_log(wire: Wire) -> None:
