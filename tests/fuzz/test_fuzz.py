@@ -1,6 +1,7 @@
 """The fuzz targets: everything that was ever found is tried again, and each target is fuzzed for a bounded time.
 
-`--long` fuzzes each for ten minutes. What it finds is written into the failure; put it into `corpus/TARGET/` with the repair.
+`--long` fuzzes each for ten minutes. What it finds is written into the failure; with the repair it goes into
+`corpus/TARGET/NAME.bin`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ CORPUS = Path(__file__).parent / "corpus"
 SEEDS = [(target, path) for target in TARGETS for path in sorted((CORPUS / target).iterdir())]
 
 
-@pytest.mark.parametrize(("target", "path"), SEEDS, ids=lambda value: value if isinstance(value, str) else value.name)
+@pytest.mark.parametrize(("target", "path"), SEEDS, ids=lambda value: value if isinstance(value, str) else value.stem)
 def test_what_was_kept_is_understood_or_refused(target: str, path: Path) -> None:
     TARGETS[target](path.read_bytes())
 
@@ -28,7 +29,7 @@ def test_what_was_kept_is_understood_or_refused(target: str, path: Path) -> None
 @pytest.mark.parametrize(("target", "seed"), [("mtom", "provide"), ("envelope", "query"), ("query", "06"), ("signed_set", "ihe")])
 def test_each_target_understands_what_is_right(target: str, seed: str) -> None:
     """A target that refuses everything would find nothing."""
-    assert TARGETS[target]((CORPUS / target / seed).read_bytes()) is not None
+    assert TARGETS[target]((CORPUS / target / f"{seed}.bin").read_bytes()) is not None
 
 
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not installed (Linux on x86-64 has it)")
