@@ -28,7 +28,7 @@ from registry.removal import RemovalState
 from registry.rights import Writer
 from registry.rights_visibility import SightVisibility
 from registry.search_sql import TABLES, Statements
-from registry.search_visibility import visible
+from registry.search_visibility import Visibility, visible
 from registry.tables import Kind, entry_writer, object_locator
 from security.access import PATIENT_CLASS, EntryState, Grant
 from security.access_changes import row_of_status, rows_of_version
@@ -58,7 +58,7 @@ class Acting:
         if not keys:
             return frozenset()
         there = {bytes(uuid) for uuid, _ in connection.execute(_THERE, {"uuids": list(keys)})}
-        sight = self.visibility(connection)
+        sight = self.visibility(connection).settled(connection)
         asked: dict[str, Any] = {**sight.parameters, "uuids": list(keys)}
         for kind in Kind:
             statement = _STATEMENTS.get((kind, sight.shape), partial(_visible, kind, sight))
@@ -163,7 +163,7 @@ class Acting:
                     yield Writer.PERSON, person.partition("^")[0]
 
 
-def _visible(kind: Kind, sight: SightVisibility) -> sa.Executable:
+def _visible(kind: Kind, sight: Visibility) -> sa.Executable:
     """Those of the objects in list parameter `uuids` that are of this kind and visible."""
     item, at = TABLES[kind].alias("item"), object_locator.alias("at")
     rows = at.join(item, sa.and_(item.c.patient == at.c.patient, item.c.id == at.c.id))

@@ -62,8 +62,9 @@ class Search:
         """
         limit = self._options.leaf_class if leaf else self._options.object_ref
         answer = _ANSWERS[query.definition.name]
-        reading = self._database.read if answer in _ONE_STATEMENT else self._database.snapshot
+        reading = self._database.read if answer in _ONE_STATEMENT and visibility is None else self._database.snapshot
         with reading() as connection:
+            visibility = visibility and visibility.settled(connection)
             keys = code_keys(query)
             ids = self._codes.known(connection, keys) if keys else {}
             run = Run(connection, self.statements, query, leaf, visibility, limit, ids)

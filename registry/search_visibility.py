@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from registry.search_sql import TABLES, Condition, Item, true_only
 from registry.tables import Kind, association, object_locator
+from storage.database import Connection
 
 
 class Visibility(Protocol):
@@ -30,20 +31,21 @@ class Visibility(Protocol):
     def parameters(self) -> Mapping[str, Any]: ...
 
     def hidden(self, kind: Kind, item: Item) -> Condition | None:
-        """True for a row of this kind that the caller must not learn of; NULL counts as visible. None: nothing of it is hidden.
+        """True for a row of this kind that the caller must not learn of; NULL counts as visible. None: nothing of it is hidden,
+        but that an association follows from its ends."""
 
-        Asked for DocumentEntries, SubmissionSets and Folders; an association follows from its ends.
-        """
+    def settled(self, connection: Connection) -> Visibility:
+        """What is asked in its place by the statements of one query, which run in the snapshot of `connection`."""
 
 
 def visible(visibility: Visibility | None, kind: Kind, item: Item) -> list[Condition]:
     """The conditions under which a row of this kind may be returned or counted."""
     if visibility is None:
         return []
-    if kind is Kind.ASSOCIATION:
-        return _ends_visible(visibility, item)
     hidden = visibility.hidden(kind, item)
-    return [] if hidden is None else [~true_only(hidden)]
+    if hidden is not None:
+        return [~true_only(hidden)]
+    return _ends_visible(visibility, item) if kind is Kind.ASSOCIATION else []
 
 
 def _ends_visible(visibility: Visibility, link: Item) -> list[Condition]:

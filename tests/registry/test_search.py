@@ -16,7 +16,7 @@ from registry.search_run import UUID
 from registry.search_sql import Condition, Item
 from registry.search_visibility import Visibility
 from registry.tables import Kind
-from storage.database import Database
+from storage.database import Connection, Database
 from tests.registry.search_model import Found as Expected
 from tests.registry.search_model import Model, Slots
 from tests.registry.search_store import CODE_IDS, fill, stored_query
@@ -74,6 +74,9 @@ class HidesACode:
 
     def __init__(self, number: int) -> None:
         self.parameters: dict[str, object] = {"visible_code": number}
+
+    def settled(self, connection: Connection) -> HidesACode:
+        return self
 
     def hidden(self, kind: Kind, item: Item) -> Condition | None:
         if kind is not Kind.DOCUMENT_ENTRY:
