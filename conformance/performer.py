@@ -112,9 +112,10 @@ class Performer:
         if scene.registered and self.target.url("ITI-62"):
             ids = [thing.id for thing in scene.registered]
             remove = Step("ITI-62", _ANY, "clean", _CLEAN)
-            if self._exchange(remove, messages.removal(ids), scene, result) and result.steps[-1].outcome != "Success":
-                if left := self._left(ids, scene, result):
-                    self._exchange(remove, messages.removal(left), scene, result)
+            self._exchange(remove, messages.removal(ids), scene, result)
+            left = [] if result.steps[-1].outcome == "Success" else self._left(ids, scene, result)
+            if left:
+                self._exchange(remove, messages.removal(left), scene, result)
         if scene.stored and self.target.url("ITI-86"):
             pairs = [(scene.repository, thing.uid) for thing in scene.stored]
             self._exchange(Step("ITI-86", _ANY, "clean", _CLEAN), messages.removal_of_documents(pairs), scene, result)

@@ -13,9 +13,11 @@ import socket
 import urllib.parse
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lxml import etree
+
+from conformance.exchange import Connections, Exchanged, ExchangeError
 
 SOAP = "http://www.w3.org/2003/05/soap-envelope"
 WSA = "http://www.w3.org/2005/08/addressing"
@@ -73,6 +75,7 @@ class Answer:
     body: etree._Element
     envelope: etree._Element
     parts: dict[str, bytes] = field(default_factory=dict)
+    exchanged: Exchanged | None = None
 
     @property
     def fault(self) -> str:
@@ -317,6 +320,8 @@ class Client:
 
     registry: str
     repository: str
+    connections: Connections | None = None
+    """With it both messages of each exchange are kept in `Answer.exchanged`."""
 
     @property
     def multi_patient(self) -> str:
@@ -326,11 +331,21 @@ class Client:
 
     def soap(self, transaction: str, body: bytes, url: str = "") -> Answer:
         target = url or self.registry
-        return post(target, *soap_request(ACTIONS[transaction], body, target))
+        return self.post(target, *soap_request(ACTIONS[transaction], body, target))
 
     def mtom(self, transaction: str, body: bytes, parts: Sequence[Part] = (), url: str = "") -> Answer:
         target = url or self.repository
-        return post(target, *mtom_request(ACTIONS[transaction], body, target, parts))
+        return self.post(target, *mtom_request(ACTIONS[transaction], body, target, parts))
+
+    def post(self, url: str, content_type: str, body: bytes, headers: dict[str, str] | None = None) -> Answer:
+        """Raises `WireError` for what is no SOAP, and for no answer."""
+        if self.connections is None:
+            return post(url, content_type, body, headers)
+        try:
+            exchanged = self.connections.post(url, {"Content-Type": content_type, **(headers or {})}, body)
+        except ExchangeError as error:
+            raise WireError(str(error)) from None
+        return replace(read_answer(exchanged.status, exchanged.content_type, exchanged.response.body), exchanged=exchanged)
 
     def provide(self, submission: bytes, documents: dict[str, bytes]) -> Answer:
         """ITI-41. `documents`: Document/@id to bytes."""

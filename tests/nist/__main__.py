@@ -8,11 +8,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tests.nist.exceptions import read_exceptions
+from conformance.nist.exceptions import read_exceptions
+from conformance.nist.plan import PlanError, read_folder
+from conformance.nist.report import summary
+from conformance.nist.runner import Runner
 from tests.nist.folder import base_data, plans_folder
-from tests.nist.plan import PlanError, read_folder
-from tests.nist.report import summary
-from tests.nist.runner import Runner
 from tests.nist.target import open_target
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.nist.exceptions import read_exceptions
+from conformance.nist.exceptions import read_exceptions
+from conformance.nist.plan import read_folder
+from conformance.nist.report import PROPERTY, summary
+from conformance.nist.runner import Result, Runner
 from tests.nist.folder import base_data, plans_folder
-from tests.nist.plan import read_folder
-from tests.nist.report import PROPERTY, summary
-from tests.nist.runner import Result, Runner
 from tests.nist.target import open_target
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tests.nist.plan import Test, read_folder
+from conformance.nist.plan import Test, read_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -1,74 +1,30 @@
 """The server that the plans are run against: one of our own, or the one that NIST_TARGET names.
 
-    NIST_TARGET            base URL of a server with /xds/registry and /xds/repository, or two URLs "REGISTRY REPOSITORY"
-    NIST_REPOSITORY_ID     its repositoryUniqueId (our own server is told one)
-    NIST_MLLP              HOST:PORT of its listener for ITI-64, where it has one
-    NIST_PATIENT_COMMAND   command that makes patients known to it; the ids are appended as arguments. Unset: it is taken to
-                           accept any patient
+NIST_TARGET            base URL of a server with /xds/registry and /xds/repository, or two URLs "REGISTRY REPOSITORY"
+NIST_REPOSITORY_ID     its repositoryUniqueId (our own server is told one)
+NIST_MLLP              HOST:PORT of its listener for ITI-64, where it has one
+NIST_PATIENT_COMMAND   command that makes patients known to it; the ids are appended as arguments. Unset: it is taken to
+                       accept any patient
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import shlex
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from tests.nist.wire import Client
+from conformance.nist.target import Target
+from conformance.wire import Client
 from tests.server_process import ROOT, ServerProcess
 
 REPOSITORY_ID = "1.3.6.1.4.1.21367.2011.2.3.7"
-ASSIGNING_AUTHORITY = "1.3.6.1.4.1.21367.13.20.1000"
 COMMAND_SECONDS = 120
-
-
-@dataclass
-class Target:
-    """Where to send, and how a patient becomes known there."""
-
-    client: Client
-    repository_id: str
-    announce: Callable[[Iterable[str]], None]
-    mllp: str = ""
-
-
-class Patients:
-    """Fresh patient ids, made known to the target in advance: a command for each would take longer than the plans."""
-
-    def __init__(self, target: Target, advance: int) -> None:
-        self._target = target
-        self._advance = advance
-        self._ready: list[str] = []
-        self._stem = f"N{time.time_ns() // 1_000_000}"
-        self._count = itertools.count(1)
-        self._known: set[str] = set()
-
-    def new(self) -> str:
-        """A patient id that no step has used yet and the target knows."""
-        if not self._ready:
-            self._ready = [self.unknown() for _ in range(self._advance)]
-            self._target.announce(self._ready)
-            self._known.update(self._ready)
-        return self._ready.pop()
-
-    def unknown(self) -> str:
-        """A patient id that was never announced."""
-        return f"{self._stem}-{next(self._count)}^^^&{ASSIGNING_AUTHORITY}&ISO"
-
-    def make_known(self, patients: Iterable[str]) -> None:
-        """These very ids, where they are not known yet."""
-        missing = sorted(set(patients) - self._known)
-        if missing:
-            self._target.announce(missing)
-            self._known.update(missing)
 
 
 def add_patients(data: Path, database: str = "") -> Callable[[Iterable[str]], None]:

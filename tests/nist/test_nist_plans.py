@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.nist.exceptions import read_exceptions
+from conformance.nist.exceptions import read_exceptions
+from conformance.nist.plan import read_folder
+from conformance.nist.report import PROPERTY
+from conformance.nist.runner import Runner
 from tests.nist.folder import base_data, plans_folder
-from tests.nist.plan import read_folder
-from tests.nist.report import PROPERTY
-from tests.nist.runner import Runner
 from tests.nist.target import own_target
 
 FOLDER = plans_folder()

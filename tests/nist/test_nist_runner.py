@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from tests.nist import contents, message
-from tests.nist.checks import check_assertion, check_described, check_status
-from tests.nist.exceptions import read_exceptions
-from tests.nist.plan import Link, PlanError, Step, Test, read_folder
-from tests.nist.report import summary
-from tests.nist.runner import Outcome, Result
-from tests.nist.state import Memory, Record, Unresolved, first_text
-from tests.nist.wire import QUERY, RIM, RS, SOAP, Answer, RetrievedDocument, WireError, read_answer, read_package
+from conformance.nist import contents, message
+from conformance.nist.checks import check_assertion, check_described, check_status
+from conformance.nist.exceptions import read_exceptions
+from conformance.nist.plan import Link, PlanError, Step, Test, read_folder
+from conformance.nist.report import summary
+from conformance.nist.runner import Outcome, Result
+from conformance.nist.state import Memory, Record, Unresolved, first_text
+from conformance.wire import QUERY, RIM, RS, SOAP, Answer, RetrievedDocument, WireError, read_answer, read_package
 
 LIST = f"""<q:AdhocQueryResponse xmlns:q="{QUERY}" xmlns:rim="{RIM}" xmlns:rs="{RS}" status="x:Success"><rim:RegistryObjectList>
 <rim:RegistryPackage id="ss" status="urn:oasis:names:tc:ebxml-regrep:StatusType:Approved">

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from conformance.nist.exceptions import read_exceptions
+from conformance.nist.plan import read_folder
+from conformance.nist.runner import Outcome, Runner
 from metadata.domain_reading import read_domain
 from metadata.fragments import build_submit_objects_request
 from metadata.hl7 import canonical_cx
@@ -26,10 +29,7 @@ from server.sample import SampleDocument, make_documents
 from server.sample_people import make_patients
 from server.settings import TABLE, SettingError, load
 from soap.client import Client, Content, Reply
-from tests.nist.exceptions import read_exceptions
 from tests.nist.folder import base_data, reference_folder
-from tests.nist.plan import read_folder
-from tests.nist.runner import Outcome, Runner
 from tests.nist.target import REPOSITORY_ID, Target, add_patients
 from tests.nist.wire import Client as NistClient
 from tests.server.exchange import announce, described

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from lxml import etree
 
-from tests.nist.message import Prepared
-from tests.nist.plan import Link, Step
-from tests.nist.wire import Answer
+from conformance.nist.message import Prepared
+from conformance.nist.plan import Link, Step
+from conformance.wire import Answer
 
 
 class Unresolved(Exception):
@@ -64,6 +64,10 @@ class Memory:
         """The bodies that came back in these sections and steps of a test."""
         records = [self._records[test, *name][1] for name in names if (test, *name) in self._records]
         return [record.answer.body for record in records if record.answer is not None]
+
+    def answer(self, test: str, section: str, step: Step) -> Answer | None:
+        """What came back to this step."""
+        return self._records[test, section, step.id][1].answer
 
     def session_patient(self, test: str, new: Callable[[], str]) -> str:
         """The patient of a set-up test that is no part of the folder; the same for all that ask."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from tests.nist.wire import RIM
+from conformance.wire import RIM
 
 SUBMISSION_SET = "urn:uuid:a54d6aa5-d40d-43f9-88c5-b4633d873bdd"
 FOLDER = "urn:uuid:d9d542f3-6cc4-48b6-8870-ea235fbc94c2"

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from lxml import etree
 
-from tests.nist import contents
-from tests.nist.message import replace
-from tests.nist.plan import Step
-from tests.nist.state import Record
-from tests.nist.wire import RIM, Answer, RetrievedDocument
+from conformance.nist import contents
+from conformance.nist.message import replace
+from conformance.nist.plan import Step
+from conformance.nist.state import Record
+from conformance.wire import RIM, Answer, RetrievedDocument
 
 
 @dataclass

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 
 from lxml import etree
 
-from tests.nist.wire import LCM, RIM
+from conformance.wire import LCM, RIM
 
 PATIENT_IDS = {
     "urn:uuid:58a6f841-87b3-4a3e-92fd-a8ffeff98427",  # DocumentEntry.patientId

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from tests.nist.runner import Outcome, Result
+from conformance.nist.runner import Outcome, Result
 
 PROPERTY = "nist-step"
 """Name of the property under which a test's report carries its steps."""

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from lxml import etree
 
-from tests.nist import message
-from tests.nist.checks import Context, check_step
-from tests.nist.exceptions import Exceptions
-from tests.nist.plan import Link, Section, Step, Test
-from tests.nist.state import Memory, Record, Unresolved
-from tests.nist.target import Patients, Target
-from tests.nist.wire import Answer, WireError, move_patient, post
+from conformance.nist import message
+from conformance.nist.checks import Context, check_step
+from conformance.nist.exceptions import Exceptions
+from conformance.nist.plan import Link, Section, Step, Test
+from conformance.nist.state import Memory, Record, Unresolved
+from conformance.nist.target import Patients, Target
+from conformance.wire import Answer, WireError, move_patient
 
 CORE = {"Register", "ProvideAndRegister", "XDRProvideAndRegister", "StoredQuery", "Retrieve", "Http", "Null"}
 """Kinds that need ITI-41, 42, 18 or 43 alone."""
@@ -59,6 +59,8 @@ class Result:
     outcome: Outcome
     texts: list[str]
     core: bool
+    answer: Answer | None = None
+    expected: str = ""
 
     @property
     def bad(self) -> bool:
@@ -133,7 +135,8 @@ class Runner:
         if step.kind in PREPARED and not texts:
             return Result(name, step.kind, Outcome.PREPARED, [], False)
         outcome, texts = self._judge(name, texts, not_yet, taint)
-        return Result(name, step.kind, outcome, texts, core)
+        expected = " ".join([" or ".join(step.statuses), step.error_code]).strip()
+        return Result(name, step.kind, outcome, texts, core, self._memory.answer(test.name, section.name, step), expected)
 
     def _judge(self, name: str, texts: list[str], not_yet: str, taint: str) -> tuple[Outcome, list[str]]:
         listed = self._exceptions.steps.get(name)
@@ -305,7 +308,7 @@ class Runner:
         content = message.renew_raw((folder / step.text("BodyFile")).read_bytes(), self._oids, scope.patient)
         client = self._target.client
         registry = step.transaction is not None and step.transaction.get("type", "pr.b").startswith(("r.", "sq"))
-        return post(client.registry if registry else client.repository, headers.pop("content-type", ""), content, headers)
+        return client.post(client.registry if registry else client.repository, headers.pop("content-type", ""), content, headers)
 
 
 def _wait(step: Step) -> None:
