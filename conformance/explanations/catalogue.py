@@ -27,7 +27,7 @@ from security.rules import TRUST_RULES
 from soap.wire import QUIRKS
 
 LANGUAGES = ("en", "fr")
-#: A family of trust rules: what stands before the dash of its ids, where no file explains the single rule.
+#: What the rules of trust are about, by what stands before the dash of their ids; `trust_rows.toml` has the cause of each.
 TRUST_FAMILIES = ("PKI", "SIG", "SAM", "ACC", "DSG")
 
 
@@ -101,7 +101,7 @@ def _all(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[Explanation]:
         tabled.add(one.id)
         yield one
     for id, entry in entries.items():
-        if id not in tabled and id not in ErrorCode.__members__ and id not in TRUST_FAMILIES:
+        if id not in tabled and id not in ErrorCode.__members__ and "en" in entry:
             statement = Text(entry["en"], entry["fr"])
             yield _made(id, "fault", statement, entry, section=entry.get("section", ""), codes=tuple(entry.get("codes", ())))
     yield from _of_codes(entries)

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from conformance.explanations.catalogue import LANGUAGES, Explanation, explain, explanations, ids, nearest
+from conformance.explanations.catalogue import (
+    LANGUAGES,
+    TRUST_FAMILIES,
+    Explanation,
+    _entries,
+    explain,
+    explanations,
+    ids,
+    nearest,
+)
 from metadata.rules.removal import RULES as REMOVAL_RULES
 from metadata.rules.rule import Context
 from metadata.rules.table import RULES, rule
@@ -32,6 +41,15 @@ def test_every_id_of_every_table_is_explained() -> None:
     tabled = {row.id for row in RULES} | {row.id for row in REMOVAL_RULES} | set(QUIRKS) | set(PARSER_RULES)
     tabled |= {row.id for row in TRUST_RULES} | {code.value for code in ErrorCode}
     assert tabled - set(BOOK) == set()
+
+
+def test_nothing_is_explained_that_is_not_there() -> None:
+    assert set(_entries()) - set(BOOK) == set(TRUST_FAMILIES)
+
+
+def test_every_rule_of_trust_has_its_own_cause() -> None:
+    families = {_entries()[family]["fix"] for family in TRUST_FAMILIES}
+    assert [one.id for one in BOOK.values() if one.kind == "trust" and one.fix.en in families] == []
 
 
 def test_every_rule_id_that_stands_in_the_code_is_explained() -> None:
