@@ -10,8 +10,10 @@ libxml2 keeps of a PrefixList only the words that its dictionary already has, so
 from __future__ import annotations
 
 import hashlib
+import queue
 import re
 import secrets
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -31,6 +33,8 @@ DIGESTS = {
 Contents = Mapping[etree._Element, Callable[[], Iterable[bytes]]]
 
 _DEFAULT = "#default"
+_SECOND_THREAD_FROM = 1024 * 1024
+_WAITING = 4
 _INCLUSIVE = q(EXC_C14N, "InclusiveNamespaces")
 
 
@@ -76,9 +80,34 @@ def digest(element: etree._Element, prefixes: Sequence[str], algorithm: str, con
     marks = {secrets.token_hex(24).encode(): contents[holder] for holder in inside}
     with _marked(zip(inside, marks, strict=True)):
         form = canonical(element, prefixes)
-    state = hashlib.new(algorithm)
-    for piece in _split(form, marks):
-        state.update(piece)
+    return _hash(_split(form, marks), algorithm)
+
+
+def _hash(pieces: Iterable[bytes], algorithm: str) -> bytes:
+    """Their digest. What is long is hashed by a second thread while this one makes the next base64: hashing releases the
+    interpreter lock."""
+    state, size = hashlib.new(algorithm), 0
+    waiting: queue.Queue[bytes | None] = queue.Queue(_WAITING)
+    second: threading.Thread | None = None
+
+    def run() -> None:
+        while (piece := waiting.get()) is not None:
+            state.update(piece)
+
+    try:
+        for piece in pieces:
+            size += len(piece)
+            if second is None and size > _SECOND_THREAD_FROM:
+                second = threading.Thread(target=run, name="digest", daemon=True)
+                second.start()
+            if second is not None:
+                waiting.put(piece)
+            else:
+                state.update(piece)
+    finally:
+        if second is not None:
+            waiting.put(None)
+            second.join()
     return state.digest()
 
 

@@ -7,6 +7,7 @@ import copy
 import hashlib
 import random
 import string
+import threading
 from typing import Any
 
 import pytest
@@ -254,6 +255,23 @@ def test_a_streamed_digest_is_that_of_the_whole() -> None:
     root[0].text, root[1].text = "ABCD", None
     del root[0][:], root[1][:]
     assert streamed == hashlib.sha256(canonical(root)).digest()
+
+
+def test_a_long_document_is_hashed_beside_its_making() -> None:
+    """The same digest by two threads; where the document breaks off, the second one ends too."""
+    root = etree.fromstring("<r><d/></r>")
+    pieces = [bytes([65 + n % 26]) * 300_000 for n in range(30)]
+    expected = hashlib.sha256(b"<r><d>" + b"".join(pieces) + b"</d></r>").digest()
+    assert digest(root, (), "sha256", {root[0]: lambda: pieces}) == expected
+
+    def broken() -> Any:
+        yield from pieces
+        raise OSError("gone")
+
+    before = threading.active_count()
+    with pytest.raises(OSError, match="gone"):
+        digest(root, (), "sha256", {root[0]: broken})
+    assert threading.active_count() == before
 
 
 def test_the_tree_comes_back_when_a_document_cannot_be_read() -> None:
