@@ -83,7 +83,7 @@ MTOM = (
 # ---------------------------------------------------------------------------------------------------------------- queries
 
 
-def _query(id: str, slots: dict[str, str], leaf: bool) -> bytes:
+def query_body(id: str, slots: dict[str, str], leaf: bool) -> bytes:
     inner = "".join(
         f'<r:Slot name="{name}"><r:ValueList><r:Value>{_escape(value)}</r:Value></r:ValueList></r:Slot>'
         for name, value in slots.items()
@@ -108,13 +108,13 @@ def find_slots(patient: int) -> dict[str, str]:
 
 def find_documents(patient: int, leaf: bool = True) -> bytes:
     """ITI-18 FindDocuments."""
-    return soap(Transaction.ITI_18, _query(FIND_DOCUMENTS, find_slots(patient), leaf))
+    return soap(Transaction.ITI_18, query_body(FIND_DOCUMENTS, find_slots(patient), leaf))
 
 
 def get_documents(patient: int, number: int) -> bytes:
     """ITI-18 GetDocuments by uniqueId."""
     slots = {"$XDSDocumentEntryUniqueId": f"('{unique_id(patient, number)}')"}
-    return soap(Transaction.ITI_18, _query(GET_DOCUMENTS, slots, leaf=True))
+    return soap(Transaction.ITI_18, query_body(GET_DOCUMENTS, slots, leaf=True))
 
 
 # ------------------------------------------------------------------------------------------------------------ submissions

@@ -63,6 +63,10 @@ def verdicts(rows: Iterable[Row]) -> list[Verdict]:
             found.append(Verdict(f"{row.what}, {row.store}, {row.clients} clients: share of D", row.share, 0.40, True))
         elif row.what.startswith("audited: ") and row.clients == 8:
             found.append(Verdict(f"{row.what}, {row.store}, 8 clients: share of the rate without", row.share, 0.7, True))
+        elif row.what.startswith("signed: ITI-41"):
+            found.append(Verdict(f"{row.what}: share of the speed unsigned", row.share, 0.5, True))
+        elif row.what.startswith("signed") and row.clients == 8:
+            found.append(Verdict(f"{row.what}, {row.store}, 8 clients: share of F(U,C)", row.share, 0.7, True))
         elif row.what == "ITI-41 1024 MB":
             found.append(Verdict("ITI-41 1 GB: share of F(upload, hashes+write+fsync)", row.share, 0.65, True))
         elif row.what == "ITI-43 1024 MB":

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from benchmarks.measure import Databases, Plan
     from benchmarks.report import Row
 
-PARTS = ("reads", "writes", "lifecycle", "audit", "tls", "flush", "large")
+PARTS = ("reads", "writes", "lifecycle", "audit", "signed", "tls", "flush", "large")
 
 
 @click.command(name="bench")
@@ -85,7 +85,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _measured(stores: list[Databases], sizes: tuple[int, ...], parts: tuple[str, ...], plan: Plan) -> Iterator[Row]:
-    from benchmarks import audit, large, lifecycle, measure, tls
+    from benchmarks import audit, large, lifecycle, measure, signed, tls
 
     for databases in stores:
         if "reads" in parts:
@@ -102,12 +102,16 @@ def _measured(stores: list[Databases], sizes: tuple[int, ...], parts: tuple[str,
             yield from lifecycle.lifecycle(databases, plan)
         if "audit" in parts:
             yield from audit.audit(databases, plan)
+        if "signed" in parts:
+            yield from signed.signed(databases, plan)
         if "tls" in parts:
             yield from tls.tls(databases, plan)
     if "flush" in parts:
         yield from _flush(stores, plan)
     if "large" in parts:
         yield from large.large(plan)
+    if "signed" in parts:
+        yield from signed.large(plan)
 
 
 def _flush(stores: list[Databases], plan: Plan) -> Iterator[Row]:

@@ -1,0 +1,245 @@
+"""What signed messages and assertions cost: the same server asked with and without them, in turn, beside the bare cryptography.
+
+U is the rate of the unsigned request, C that of the bare cryptography of one signed request in a loop, on trees that are parsed
+already: every signed part of the request (and the assertion, where there is one) and of the answer in canonical form and hashed,
+each signature verified, the answer's made; in as many processes as the server has. RSA is the same without the parts. What is
+signed is signed before the clock starts: each message with an id and a time of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import random
+import shutil
+import socket
+import statistics
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import xmlsec as _xmlsec
+from lxml import etree
+
+from benchmarks import load, messages, processes
+from benchmarks.fill import PER_PATIENT, fill
+from benchmarks.measure import MB, Databases, Plan, is_sqlite, processes_for
+from benchmarks.report import Row, both
+from metadata.vocabulary import Transaction
+from schemas.namespaces import DS, WSU, q
+from security.assertion_writer import assertion_of_card
+from security.pki import TestAuthority, signing_files
+from soap.addressing import ANONYMOUS
+from soap.signing import Block, MessageSigner, sign_request
+
+xmlsec: Any = _xmlsec  # its type stubs lack half of the module
+_PATIENTS = 50
+_WSU_ID, _SIGNATURE = q(WSU, "Id"), q(DS, "Signature")
+_RSA = xmlsec.Transform.RSA_SHA256
+_ITI_18, _ITI_41 = Transaction.ITI_18, Transaction.ITI_41
+_TAIL = b"</s:Body></s:Envelope>"
+_QUERY = "FindDocuments LeafClass, 20 of 200"
+
+
+class Cards:
+    """A test authority with a client and a server, RSA 2048 as cards have it."""
+
+    def __init__(self, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        self.folder = folder
+        authority = TestAuthority.create(folder)
+        authority.issue("person", "alice")
+        authority.issue("server", "server")
+        certificate, key = signing_files(folder, "alice")
+        self.signer = MessageSigner(certificate.read_bytes(), key.read_bytes())
+        self._tokens: dict[str, bytes] = {}
+
+    def token(self, cx: str) -> bytes:
+        """An assertion of the client for this patient; one serves many requests."""
+        if cx not in self._tokens:
+            self._tokens[cx] = assertion_of_card(self.folder, "alice", patient=cx)
+        return self._tokens[cx]
+
+    def head(self, transaction: Transaction, body: list[bytes], tokens: bytes = b"", **contents: object) -> bytes:
+        """Everything in front of the payload, signed."""
+        blocks = [
+            Block("Action", transaction.action, must_understand=True),
+            Block("MessageID", uuid.uuid4().urn),
+            Block("ReplyTo", ANONYMOUS, address=True),
+            Block("To", f"http://localhost{transaction.path}"),
+        ]
+        return sign_request(self.signer, blocks, body, contents.get("contents", {}), tokens)[0]  # type: ignore[arg-type]
+
+
+def signed(databases: Databases, plan: Plan) -> Iterator[Row]:
+    """ITI-18 that finds 20 documents: unsigned, signed, signed with an assertion."""
+    store = "SQLite" if is_sqlite(databases.base) else "PostgreSQL"
+    workers = processes_for(databases.base, plan)
+    url = databases.fresh("signed")
+    fill(url, _PATIENTS * PER_PATIENT)
+    cards = Cards(plan.folder / "signed-pki")
+    data = plan.folder / "data-signed"
+    shutil.rmtree(data, ignore_errors=True)
+    draw = random.Random(11)
+    chosen = [draw.randrange(_PATIENTS) for _ in range(500)]
+    plain = messages.cycled([messages.find_documents(patient) for patient in chosen])
+    with processes.carnet(data, url, workers, None, "domain.patients=open", f"security.pki={cards.folder}") as server:
+        for assertion in (False, True):
+            for clients in plan.clients:
+                plan.say(f"{store}: signed ITI-18{' with assertion' if assertion else ''}, {clients} clients")
+                yield _queries(server, cards, plain, store, clients, workers, assertion, plan)
+
+
+def _queries(
+    server: processes.Process,
+    cards: Cards,
+    plain: messages.Make,
+    store: str,
+    clients: int,
+    workers: int,
+    assertion: bool,
+    plan: Plan,
+) -> Row:
+    u, c, rsa, runs = [], [], [], []
+    samples = _samples(server, cards, assertion)
+    for _ in range(plan.rounds):
+        u.append(load.run(server.address, plain, clients, plan.seconds).rate)
+        c.append(bare_cryptography(cards.folder, *samples, workers, plan.seconds / 2, True))
+        rsa.append(bare_cryptography(cards.folder, *samples, workers, plan.seconds / 4, False))
+        # No more than could be answered, and none older than its five minutes.
+        made = [_signed_query(cards, assertion) for _ in range(int(u[-1] * plan.seconds * 0.9) + clients)]
+        runs.append(load.run(server.address, made.pop, clients, plan.seconds, most=len(made)))
+    runs.sort(key=lambda run: run.rate)
+    middle = runs[len(runs) // 2]
+    floor = both(statistics.median(u), statistics.median(c))
+    return Row(
+        what=f"signed{' with assertion' if assertion else ''}: {_QUERY}",
+        store=store,
+        clients=clients,
+        rate=middle.rate,
+        unit="requests/s",
+        p50=middle.quantile(0.5),
+        p99=middle.quantile(0.99),
+        floors={"U": statistics.median(u), "C": statistics.median(c), "RSA": statistics.median(rsa), "F(U,C)": floor},
+        share=middle.rate / floor,
+    )
+
+
+def _signed_query(cards: Cards, assertion: bool) -> bytes:
+    patient = random.randrange(_PATIENTS)
+    body = messages.query_body(messages.FIND_DOCUMENTS, messages.find_slots(patient), leaf=True)
+    head = cards.head(_ITI_18, [body], cards.token(messages.patient_cx(patient)) if assertion else b"")
+    return messages.http(_ITI_18.path, "application/soap+xml; charset=UTF-8", head + body + _TAIL)
+
+
+def _samples(server: processes.Process, cards: Cards, assertion: bool) -> tuple[bytes, bytes]:
+    """A signed request and its answer."""
+    request = _signed_query(cards, assertion)
+    with socket.create_connection(server.address, timeout=60) as sock:
+        sock.sendall(request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+        answer = b"".join(iter(partial(sock.recv, 65536), b""))
+    return request.partition(b"\r\n\r\n")[2], answer.partition(b"\r\n\r\n")[2]
+
+
+def bare_cryptography(folder: Path, request: bytes, answer: bytes, workers: int, seconds: float, parts: bool) -> float:
+    """Signed requests per second if nothing but their cryptography had to be done; without `parts`: RSA alone."""
+    loop = partial(_loop, folder, request, answer, parts)
+    if workers == 1:
+        return loop(seconds)
+    with ProcessPoolExecutor(workers) as pool:
+        return sum(pool.map(loop, [seconds] * workers))
+
+
+def _loop(folder: Path, request: bytes, answer: bytes, parts: bool, seconds: float) -> float:
+    certificate = signing_files(folder, "alice")[0]
+    client = xmlsec.Key.from_file(str(certificate), xmlsec.KeyFormat.CERT_PEM, None)
+    own = xmlsec.Key.from_file(str(folder / "server.key"), xmlsec.KeyFormat.PEM, None)
+    trees = [etree.fromstring(octets) for octets in (request, answer)]
+    signed = [element for tree in trees for element in _signed_parts(tree)]
+    verified = [signature[0] for signature in trees[0].iter(_SIGNATURE)]
+    made = next(trees[1].iter(_SIGNATURE))[0]
+    octets = [_canonical(info) for info in (*verified, made)]
+    value = _context(own).sign_binary(octets[-1], _RSA)
+    done, start = 0, time.perf_counter()
+    while (spent := time.perf_counter() - start) < seconds:
+        if parts:
+            for element in signed:
+                hashlib.sha256(_canonical(element)).digest()
+            octets = [_canonical(info) for info in (*verified, made)]
+        for one in octets[:-1]:
+            with contextlib.suppress(xmlsec.VerificationError):  # another's value: the work is the same
+                _context(client).verify_binary(one, _RSA, value)
+        _context(own).sign_binary(octets[-1], _RSA)
+        done += 1
+    return done / spent
+
+
+def _signed_parts(tree: etree._Element) -> list[etree._Element]:
+    named = {reference.get("URI", "")[1:] for reference in tree.iter(q(DS, "Reference"))}
+    return [element for element in tree.iter(etree.Element) if {element.get(_WSU_ID), element.get("ID")} & named]
+
+
+def _canonical(element: etree._Element) -> bytes:
+    form: bytes = etree.tostring(element, method="c14n", exclusive=True, with_comments=False, with_tail=False)
+    return form
+
+
+def _context(key: Any) -> Any:
+    context = xmlsec.SignatureContext()
+    context.key = key
+    return context
+
+
+def large(plan: Plan) -> Iterator[Row]:
+    """ITI-41 of one large document, unsigned and signed in turn, on the embedded store."""
+    size = min(256 * MB, max(plan.large))
+    cards = Cards(plan.folder / "signed-pki")
+    data = plan.folder / "data-signed-large"
+    shutil.rmtree(data, ignore_errors=True)
+    made = messages.Submissions(random.getrandbits(40), 5)
+    chunk = os.urandom(MB)
+    speeds: dict[bool, list[float]] = {False: [], True: []}
+    growth = 0
+    try:
+        with processes.carnet(data, "", 1, None, "domain.patients=open", f"security.pki={cards.folder}") as server:
+            for number in range(plan.rounds):
+                for sign in (False, True):
+                    plan.say(f"{'signed' if sign else 'unsigned'} upload {number + 1} of {plan.rounds}")
+                    before, after = _package(made, cards, chunk, size // MB, sign)
+                    head = f"POST {_ITI_41.path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {messages.MTOM}\r\n"
+                    head += f"Content-Length: {len(before) + size + len(after)}\r\n\r\n"
+                    with processes.peak(server) as grown:
+                        seconds, answer = load.upload(server.address, head.encode() + before, chunk, size // MB, after)
+                    if load.SUCCESS not in answer:
+                        raise load.LoadError(f"ITI-41 of {size} bytes: {answer[:1500]!r}")
+                    speeds[sign].append(size / seconds)
+                    growth = max(growth, grown[0])
+    finally:
+        shutil.rmtree(data, ignore_errors=True)
+    unsigned, rate = (statistics.median(speeds[sign]) / MB for sign in (False, True))
+    yield Row(
+        what=f"signed: ITI-41 {size // MB} MB",
+        store="SQLite",
+        clients=1,
+        rate=rate,
+        unit="MB/s",
+        floors={"unsigned": unsigned},
+        share=rate / unsigned,
+        memory=growth,
+    )
+
+
+def _package(made: messages.Submissions, cards: Cards, chunk: bytes, count: int, sign: bool) -> tuple[bytes, bytes]:
+    """What stands before the octets of the document and what after them."""
+    body = made.provide_body()
+    before, after = messages.mtom_ends(_ITI_41, body, mime="application/octet-stream")
+    if sign:
+        contents = {"document@benchmark": lambda: (chunk for _ in range(count))}
+        envelope = cards.head(_ITI_41, [body], contents=contents) + body + _TAIL
+        before = before.replace(messages.envelope(_ITI_41, body), envelope)
+    return before, after
