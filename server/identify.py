@@ -52,19 +52,26 @@ def identify_of(settings: Settings, trust: LiveTrust, database: Database) -> Ide
 
 def verifier_of(settings: Settings, trust: LiveTrust, database: Database) -> Verifier | None:
     """Who verifies assertions; None where they are not looked at. Raises SettingError."""
-    wanted = assertions(settings)
-    if wanted == "off":
+    if assertions(settings) == "off":
         return None
+    return Verifier(trust.refresh, verifier_options(settings), StoredUses(database))
+
+
+def verifier_options(settings: Settings) -> VerifierOptions:
+    """How assertions are judged. Raises SettingError."""
     security = settings.security
-    options = VerifierOptions(
+    return VerifierOptions(
         issuers=issuers_of(settings),
-        required=wanted == "require",
+        required=assertions(settings) == "require",
         secured=security.secure,
         audience=audiences(settings),
         skew=timedelta(seconds=security.assertion_skew),
-        warn=lambda text: LOG.warning("assertion let pass: %s", text),
+        warn=_warn,
     )
-    return Verifier(trust.refresh, options, StoredUses(database))
+
+
+def _warn(text: str) -> None:
+    LOG.warning("assertion let pass: %s", text)
 
 
 def assertions(settings: Settings) -> str:

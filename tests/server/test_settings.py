@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server import identity_feed, trust, wiring
+from server import identify, identity_feed, trust, wiring
 from server.commands.serve import greeting, is_local, options_of
 from server.settings import GROUPS, TABLE, Row, SettingError, Settings, load
 from server.settings_page import settings_page
@@ -112,12 +112,13 @@ OTHER: dict[str, Any] = {
     "domain.profile": "dmp-fr",
     "domain.rules": "DE-416=warn",
     "domain.wire_rows": "WIRE-058=accept",
+    "security.assertions": "accept",
     "security.crl_urls": "http://lists.example/ca.crl",
     "security.ocsp_url": "http://ocsp.example/",
     "store.database": "sqlite:////other/store.sqlite",
 }
 #: Read where the thing itself is made; each has a test of its own: in test_serve.py, test_secure.py, test_mllp.py,
-#: test_two_servers.py, test_patient_record.py, proof/test_rights_matrix.py or here.
+#: test_two_servers.py, test_patient_record.py, test_assertion_wire.py, proof/test_rights_matrix.py or here.
 ELSEWHERE = {
     "domain.folder",
     "server.host", "server.port", "server.metrics", "server.workers", "store.data", "store.collect_hours", "role.role",
@@ -125,7 +126,7 @@ ELSEWHERE = {
     "domain.on_demand", "domain.retention_years",
     "mllp.port", "mllp.certificate", "mllp.key", "mllp.authorities",
     "server.socket", "security.secure", "security.front", "security.certificate", "security.key", "security.ocsp",
-    "security.policy", "security.rights_reading",
+    "security.policy", "security.rights_reading", "security.assertion_issuers",
 }  # fmt: skip
 
 
@@ -159,6 +160,8 @@ def governed(settings: Settings) -> list[object]:
         wiring.remove_options(settings),
         wiring.register_options(settings),
         wiring.repository_options(settings, named),
+        identify.assertions(settings),
+        identify.verifier_options(settings),
         trust.sources_of(settings),
         trust.trust_options(settings),
         trust.ocsp_options(settings),
