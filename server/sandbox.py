@@ -42,7 +42,7 @@ class Sandbox:
         self.name = folder.name
         self.base = base
         self.url = public_url.rstrip("/") + base
-        self.settings = _settings(folder, self.url)
+        self.settings = _settings(folder, public_url)
         prepare(self.settings)
         self.messages = Messages(folder / "messages")
         self.progress = Progress()
@@ -152,8 +152,9 @@ class Sandbox:
             yield f"{folder}/findings.json", json.dumps(found, ensure_ascii=False, indent=1).encode()
 
 
-def _settings(folder: Path, url: str) -> Settings:
-    options = {"store.data": str(folder / "store"), "server.public_url": url}
+def _settings(folder: Path, public_url: str) -> Settings:
+    """Those of the environment's file, with a store of its own. The path of the sandbox comes with every request (SCRIPT_NAME)."""
+    options = {"store.data": str(folder / "store"), "server.public_url": public_url}
     return load(options=options, environ={})
 
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from conformance.check_result import Checked, Found
 from conformance.expectations import Expectation
+from conformance.explanations.catalogue import explanations
 from web.layout import page, text
 from web.rows import Rows, compare
 from web.words import word
@@ -214,7 +215,11 @@ def _rule(rule: str, language: str) -> str:
 
 def _answered(one: Answered, language: str) -> str:
     code = f"<code>{text(one.code)}</code> " if one.code else ""
-    return f'<div class="finding {text(one.level)}">{_rule(one.rule, language)} {code}{text(one.said)}</div>'
+    said = text(one.said)
+    known = explanations().get(one.rule)
+    if language == "fr" and known is not None:  # what goes over the wire is English
+        said = f'{text(known.statement.of("fr"))}<br><span class="quiet" lang="en">{said}</span>'
+    return f'<div class="finding {text(one.level)}">{_rule(one.rule, language)} {code}{said}</div>'
 
 
 def _found(one: Found, view: MessageView, language: str) -> str:
