@@ -102,7 +102,7 @@ class Lint:
         for note in met:
             self.wire.meet(_NOTE_ROWS[note.rule], self.notes, note.message)
         self.tell(lambda id, detail: passage.place(0), passage.name)
-        return Tree(root, passage)
+        return Tree(root, _in_utf8(passage))
 
     def _mended(self, passage: Passage, first: ParseError) -> Tree | None:
         parser = etree.XMLParser(recover=True, resolve_entities=False, no_network=True, load_dtd=False, collect_ids=False)
@@ -137,6 +137,17 @@ class Lint:
             subject = " ".join(filter(None, (one.object, one.attribute)))
             self.add(one.rule, level, one.message, place, remedy=one.remedy, section=one.section, part=tree.part, subject=subject,
                      value=one.value)  # fmt: skip
+
+
+def _in_utf8(passage: Passage) -> Passage:
+    """A text of UTF-16 as octets of UTF-8: its lines and columns are those that an editor shows."""
+    start = passage.text[:2]
+    codec = "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else {b"<\0": "utf-16-le", b"\0<": "utf-16-be"}.get(start)
+    if codec is None:
+        return passage
+    text = passage.text.decode(codec, "replace").encode()
+    name = "" if len(passage.text) == len(passage.source.data) else "text of UTF-16"
+    return Passage(passage.source, text, (), passage.name or name)
 
 
 def _placeless(error: ParseError) -> ParseError:

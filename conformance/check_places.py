@@ -53,7 +53,7 @@ class Passage:
 
     def __init__(self, source: Source, text: bytes, pieces: Sequence[tuple[int, int]], name: str = "") -> None:
         self.text = text
-        self._source = source
+        self.source = source
         self._pieces = list(pieces)
         self._own = Source(text) if not pieces else None
         self.name = name if not pieces else ""
@@ -64,19 +64,19 @@ class Passage:
             return self._own.place(offset)
         at = bisect.bisect_right([start for start, _ in self._pieces], offset) - 1
         start, there = self._pieces[max(at, 0)]
-        return self._source.place(there + offset - start)
+        return self.source.place(there + offset - start)
 
     def part(self, start: int, length: int, name: str = "") -> Passage:
         """The passage of a stretch of this one."""
         text = self.text[start : start + length]
         if not self._pieces:
             assert self._own is not None
-            return Passage(self._source, text, (), name or self.name)
+            return Passage(self.source, text, (), name or self.name)
         at = max(bisect.bisect_right([begin for begin, _ in self._pieces], start) - 1, 0)
         first = self._pieces[at]
         pieces = [(0, first[1] + start - first[0])]
         pieces += [(begin - start, there) for begin, there in self._pieces[at + 1 :] if begin < start + length]
-        return Passage(self._source, text, pieces, name)
+        return Passage(self.source, text, pieces, name)
 
     def find(self, pattern: bytes, start: int = 0) -> int:
         """Offset of the first match of a regular expression (any case, lines), -1 without one."""

@@ -22,6 +22,7 @@ from metadata.vocabulary import Transaction
 from server.__main__ import program
 from tests.conformance import files
 from tests.conformance.files import at
+from tests.soap.messages import Recorder, mtom, plain
 
 RIGHT = files.iti41()
 QUERY = files.iti18()
@@ -284,6 +285,23 @@ def test_a_fragment_is_judged_as_far_as_it_goes() -> None:
     assert rules(checked) == ["DE-413"]
     as_42 = check_octets(text.encode(), options=CheckOptions(transaction=Transaction.ITI_42))
     assert set(rules(as_42)) == {"DE-413", "DE-118"}
+
+
+def test_a_file_of_utf_16_has_the_lines_of_its_text() -> None:
+    text = files.envelope(files.query(), "urn:ihe:iti:2007:RegistryStoredQuery").replace('"LeafClass"', '"Leaf"')
+    for codec in ("utf-16", "utf-16-le", "utf-16-be"):
+        found = next(one for one in check_octets(text.encode(codec)).found if one.rule == "SQ-RETURN-TYPE")
+        assert (found.line, found.column, found.part) == (*at(text.encode(), "returnType="), ""), codec
+
+
+def test_the_answers_of_our_server_are_right(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path)
+    for sent, fault in ((plain(), False), (mtom(), False), (plain(action="urn:nobody"), True), (plain(body="<a/>"), True)):
+        got = recorder.post(sent)
+        head = "".join(f"{name}: {value}\r\n" for name, value in got.headers.items())
+        checked = check_octets(f"HTTP/1.1 {got.status} OK\r\n{head}\r\n".encode() + got.body)
+        assert (checked.kind, checked.found) == ("http-response", [])
+        assert any("SOAP fault" in fact for fact in checked.says) == fault
 
 
 def test_what_is_no_message_is_unreadable() -> None:
