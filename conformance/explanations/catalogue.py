@@ -144,8 +144,13 @@ def _of_trust(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[Explanation]
         one = _made(row.id, "trust", Text(_sentence(row.statement_en), _sentence(row.statement_fr)), entry, section)
         yield Explanation(
             one.id, one.kind, one.statement, one.why, one.fix, remedy, one.section, one.wrong, one.right,
-            codes=(f"wsse:{row.subcode}",), related=one.related,
+            codes=(_answered(row),), related=one.related,
         )  # fmt: skip
+
+
+def _answered(row: TrustRule) -> str:
+    """A fault of WS-Security; what is wrong with a signed set is a finding of the repository."""
+    return ErrorCode.XDSRepositoryError.value if _family(row) == "DSG" else f"wsse:{row.subcode}"
 
 
 def _family(row: TrustRule) -> str:

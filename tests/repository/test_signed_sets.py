@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ from server.commands.submit_signature import SetSignature, signature_over
 from server.description import build_submission, document_id
 from server.wiring import registering_here
 from soap.call import StagedPart
-from tests.repository.received import staged
+from tests.repository.received import small, staged
 from tests.repository.submissions import describe
 
 SET = "2.25.555"
@@ -183,3 +184,13 @@ def test_the_same_set_again_renews_its_result(source: Source) -> None:
     signature = source.signature("revoked")
     source.provide(signature, SignatureCheck.WARN)
     assert [r.rules for r in source.records()] == [("DSG-012",)]
+
+
+def test_with_a_registry_elsewhere_the_result_is_kept_when_it_has_accepted(source: Source, store: FileStore) -> None:
+    deposit = small({"2.25.9": b"<a/>"})
+    record = SignatureRecord("2.25.9", SET, "CN=x", "2026-01-01T00:00:00Z", ("DSG-014", "DSG-015"), 5)
+    deposit = replace(deposit, signatures=(record,))
+    source.index.database.write(deposit.announce)
+    assert source.records() == []
+    source.index.database.write(deposit.confirm)
+    assert source.records() == [record]

@@ -475,3 +475,23 @@ def test_ours_verifies_what_xmlsec1_signs(cards: Cards, tmp_path: Path) -> None:
     ran = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert ran.returncode == 0, ran.stderr
     assert cards.broken((tmp_path / "signed.xml").read_bytes()) == []
+
+
+# --------------------------------------------------------------------------------------------- as other signers write the form
+
+
+def test_the_french_form_as_older_software_writes_it(cards: Cards) -> None:
+    """Without prefix, SignatureProperties outside every namespace, schemaLocation on the signed parts, the chain in
+    SigningCertificate, fractions and zone in SigningTime."""
+    content = cards.sign(form=FRENCH_FORM).replace(b"xmlns:ds=", b"xmlns=").replace(b"<ds:", b"<").replace(b"</ds:", b"</")
+    location = b' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation="urn:x x.xsd"'
+    content = content.replace(b"<SignatureProperties>", b'<SignatureProperties xmlns="">').replace(
+        b'<Manifest Id="IHEManifest"', b"<Manifest" + location + b' Id="IHEManifest"'
+    )
+    content = re.sub(rb"(<xades:SigningTime>[^<]*)Z<", rb"\g<1>.123+00:00<", content)
+    root = etree.fromstring(content)
+    named = next(root.iter(q(XADES_FRENCH, "Cert")))
+    above = etree.fromstring(etree.tostring(named))
+    next(above.iter(q(XADES_FRENCH, "DigestValue"))).text = base64.b64encode(b"0" * 20).decode()
+    named.addnext(above)
+    assert cards.broken(resigned(cards, etree.tostring(root)), FRENCH_FORM) == []
