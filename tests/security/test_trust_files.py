@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
@@ -214,6 +215,18 @@ def test_partners_are_enrolled_by_certificate_or_fingerprint(authority: TestAuth
     assert set(found) == {row.sha256, _PRINT, "cd" * 32}
     assert found[row.sha256].transactions == {"ITI-41"} and found[row.sha256].organisation == "Clinique du Lac"
     assert (found[_PRINT].name, found[_PRINT].identifier, found[_PRINT].transactions) == ("lab", "3123", frozenset())
+
+
+def test_the_enrolment_of_the_operators_page_is_read(authority: TestAuthority, tmp_path: Path) -> None:
+    authority.issue("structure", "pasteur", key_type="ec")
+    page = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(shown) == 1
+    (tmp_path / "pasteur.crt").write_bytes((authority.folder / "pasteur.crt").read_bytes())
+    found = partners_of_toml(enrolled(tmp_path, shown[0]))
+    assert sorted((one.organisation, len(one.transactions)) for one in found.values()) == [
+        ("Clinique du Lac", 3), ("Clinique du Lac", 3), ("Laboratoire Pasteur", 0),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
