@@ -150,7 +150,13 @@ def _in_time(confirmation: Confirmation, now: datetime, skew: timedelta) -> bool
 
 
 def judge_sender(said: Assertion, method: str, sender: Sender, *, secured: bool) -> None:
-    """Whether it comes over a connection of the person or structure that it names. Raises Denied SAM-027 and 048."""
+    """Whether it comes over a connection of the person or structure that it names. Raises Denied SAM-027 and 048.
+
+    Who vouches by signing the message must be one of these too: the connection may be anybody's where there is no TLS.
+    """
+    vouches = method == names.SENDER_VOUCHES and sender.signer_der is not None
+    if vouches and not _belongs(said, sender.signer_der or b"", None):
+        raise rules.SAME_STRUCTURE.denied(subject=said.subject, structure=said.structure or said.organisation)
     if sender.certificate_der is None:
         if secured and method == names.BEARER:
             raise rules.NO_TLS.denied()
@@ -203,8 +209,9 @@ def judge_use(content: Content, method: str, sender: Sender, until: datetime, us
     identity = hashlib.sha256(content.certificate.fingerprint(hashes.SHA256()) + content.id.encode()).digest()
     if content.one_time and not uses.once(identity, until):
         raise rules.ONE_TIME.denied()
-    if method == names.BEARER and sender.certificate_der is not None:
-        holder = hashlib.sha256(sender.certificate_der).digest()
+    brought = sender.certificate_der or sender.signer_der
+    if method == names.BEARER and brought is not None:
+        holder = hashlib.sha256(brought).digest()
         if uses.holder(identity, holder, until) != holder:
             raise rules.BEARER.denied()
 

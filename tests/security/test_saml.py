@@ -307,6 +307,9 @@ def test_sender_vouches_needs_one_signature_over_message_and_assertion(world: Wo
         else:
             refused("SAM-025", lambda headers=headers, sender=sender: world.verify(headers, sender))
         refused("SAM-025", lambda headers=headers: world.verify(headers, world.sender("doctor")))
+        if accepted:
+            stranger = Sender(signer_der=world.tls("hospital"))
+            refused("SAM-027", lambda headers=headers, sender=stranger: world.verify(headers, sender))
 
 
 # --------------------------------------------------------------------------------------------------------- issuers by row

@@ -186,14 +186,18 @@ def test_nothing_of_an_assertion_reaches_the_log(wire: Wire) -> None:
 # ------------------------------------------------------------------------------------------------------------ settings
 
 
-def test_accept_lets_pass_who_says_nothing_and_refuses_what_is_wrong(wire: Wire, tmp_path: Path) -> None:
+def test_accept_lets_pass_who_says_nothing_and_the_file_of_issuers_is_obeyed(wire: Wire, tmp_path: Path) -> None:
     announce(tmp_path / "store")
-    with ServerProcess(tmp_path / "store", "--secure", "--pki", str(wire.pki), "--set", "security.assertions=accept").start(
-        healthy=False
-    ) as server:
+    issuers = tmp_path / "issuers.toml"
+    issuers.write_text('[[issuer]]\nmodes = ["DIRECTE"]\n', "utf-8")
+    options = ("--set", "security.assertions=accept", "--set", f"security.assertion_issuers={issuers}")
+    server = ServerProcess(tmp_path / "store", "--secure", "--pki", str(wire.pki), *options)
+    with server.start(healthy=False):
         assert succeeded(wire.ask("doctor", "", server))
         assert succeeded(wire.ask("doctor", wire.assertion("doctor"), server))
         assert fault(wire.ask("hospital", wire.assertion("doctor"), server))[0] == "SAM-027"
+        assert fault(wire.ask("clinic", wire.assertion("clinic"), server))[0] == "SAM-035"
+        assert fault(wire.ask("clinic", wire.assertion("clinic", "--profile", "xua"), server))[0] == "SAM-013"
 
 
 def test_a_file_of_issuers_that_cannot_be_used_is_told_before_the_server_starts(tmp_path: Path) -> None:
