@@ -7,6 +7,7 @@ import hashlib
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -118,6 +119,18 @@ def test_longer_digests_are_computed_while_reading(cards: Cards, algorithm: str)
     content = resigned(cards, etree.tostring(root))
     assert cards.broken(content) == []
     assert cards.broken(content, documents={**DOCUMENTS, SECOND: Octets(PDF + b"!")}) == ["DSG-014"]
+
+
+class Unread(Octets):
+    """A document whose octets nobody may ask for."""
+
+    def chunks(self) -> Iterator[bytes]:
+        raise AssertionError("the octets were read")
+
+
+def test_no_document_is_read_for_digests_that_are_known(cards: Cards) -> None:
+    """SHA-1 and SHA-256 were computed while the document came."""
+    assert cards.broken(cards.sign(), documents={id: Unread(octets.data) for id, octets in DOCUMENTS.items()}) == []
 
 
 @pytest.mark.parametrize("digest", ["0", "MA==", "AA=="])
