@@ -57,7 +57,10 @@ class BadSignature(Exception):
 
 @lru_cache(maxsize=512)
 def _public_key(certificate_der: bytes) -> Any:
-    return xmlsec.Key.from_memory(certificate_der, xmlsec.KeyFormat.CERT_DER, None)
+    """The bare key: with the certificate around it each use would copy and parse that again."""
+    key = x509.load_der_x509_certificate(certificate_der).public_key()
+    pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return xmlsec.Key.from_memory(pem, xmlsec.KeyFormat.PEM, None)
 
 
 def verify_enveloped(element: etree._Element, certificate: x509.Certificate, *, sha1: bool = False) -> None:
