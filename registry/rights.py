@@ -85,12 +85,12 @@ class Rights:
     """The rights of all records over one database. Each change is one transaction and raises `Refused` where it may not be."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
 
     def of_caller(self, patient: str, person: str, structure: str) -> RecordRights:
         """What the record of `patient` (canonical CX) says of a caller: one statement, whether the patient is known or not."""
         holders = list({person, structure, *EMERGENCIES, ""})
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             found = connection.execute(_OF_CALLER, {"cx": patient, "holders": holders})
         given: dict[tuple[int, str], str] = {}
         for _, _, _, kind, holder, at in found:
@@ -125,7 +125,7 @@ class Rights:
             connection.execute_many(_GIVE, written)
             return (int(right), holder) not in before
 
-        return self._database.write(work)
+        return self.database.write(work)
 
     def take(self, cx: str, right: Right, holder: str = "") -> bool:
         """Take it away. False when it was not there."""
@@ -136,11 +136,11 @@ class Rights:
             connection.execute(_TAKE, {"rows": rows, "which": int(right), "whom": holder})
             return (int(right), holder) in before
 
-        return self._database.write(work)
+        return self.database.write(work)
 
     def listed(self, cx: str) -> list[Given]:
         """All rights of a record, by kind and holder. Raises Refused for an unknown patient."""
-        with self._database.snapshot() as connection:
+        with self.database.snapshot() as connection:
             rows = connection.execute(_LISTED, {"rows": _rows(connection, of(connection, cx, lock=False))})
         given = {(kind, holder): str(at) for kind, holder, at in rows}
         return [

@@ -22,6 +22,7 @@ from metadata.queries import StoredQuery, read_query
 from metadata.rules.rule import Refused
 from metadata.vocabulary import Transaction
 from registry.codes import CodeBook
+from registry.consents import Consents
 from registry.rights import Rights
 from registry.rights_acting import ACTING, Acting
 from registry.rights_entries import Known, by_unique_id
@@ -34,14 +35,14 @@ from security import rules_access as rules
 from security.access import INVISIBLE, SECRET, Grant, Ihe, MatrixPolicy, Policy, Sight, policy_of
 from security.access_changes import masks_of
 from security.rules_vihf import OTHER_PATIENT
+from security.saml_names import NORMAL
 from server.settings import SettingError, Settings
 from soap.body.adhoc_query import parse_adhoc_query
 from soap.call import Answer, Call, Caller, Handler
 from storage.database import Database
 
 _SUBMIT = q(LCM, "SubmitObjectsRequest")
-_READING = ("plain", "masked", "invisible", "archived", "obsolete", "deleted")
-READ_ROWS = tuple(f"TD3.2-{state}" for state in _READING)
+READ_ROWS = tuple(f"TD3.2-{state}" for state in ("plain", "masked", "invisible", "archived", "obsolete", "deleted"))
 CHANGE_ROWS = (
     "TD3.3a-mask", "TD3.3a-unmask", "TD3.3b-visible", "TD3.3d-archive", "TD3.3d-unarchive", "TD3.3c-delete"
 )  # fmt: skip
@@ -59,6 +60,7 @@ ROWS_OF: Mapping[Transaction, tuple[str, ...]] = {
     Transaction.ITI_86: ("TD3.3c-delete",),
 }
 _FEEDING = (Transaction.ITI_41, Transaction.ITI_42, Transaction.ITI_61)
+_READING = (Transaction.ITI_18, Transaction.ITI_51, Transaction.ITI_43)
 _UPDATING = (Transaction.ITI_57, Transaction.ITI_92)
 
 
@@ -70,6 +72,10 @@ def policy_in_force(settings: Settings) -> Policy:
     except ValueError as error:
         accepted = "accepted: ihe, dmp-fr or the path of a file of that form"
         raise SettingError(f"security.policy = {security.policy!r}, security.rights_reading: {error}; {accepted}") from None
+    if isinstance(policy, Ihe) and security.consent_policies:
+        raise SettingError(
+            f"security.consent_policies = {security.consent_policies} is asked by a matrix of rights: set security.policy as well"
+        )
     if not isinstance(policy, Ihe) and settings.role.role == "repository":
         raise SettingError(
             f"security.policy = {security.policy} needs registry and repository in one process, for rights stand beside the "
@@ -80,12 +86,21 @@ def policy_in_force(settings: Settings) -> Policy:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A matrix in force over one database."""
+    """A matrix in force over one database. `consents` are the policies of which one must be acknowledged for reading."""
 
     policy: MatrixPolicy
     rights: Rights
     codes: CodeBook
     database: Database
+    consents: frozenset[str] = frozenset()
+
+    def demand_consent(self, grant: Grant) -> None:
+        """Raises Denied, for an unknown patient as for one who has not acknowledged."""
+        purpose = grant.assertion.purpose
+        if not self.consents or grant.sheet == "own" or (purpose is not None and purpose.code != NORMAL):
+            return
+        if not Consents(self.database).in_force(grant.rights.rows, self.consents):
+            raise rules.NO_CONSENT.denied(policies=", ".join(sorted(self.consents)))
 
     def guarded(self, handlers: Mapping[Transaction, Handler]) -> dict[Transaction, Handler]:
         """Every handler with the policy before it."""
@@ -162,6 +177,8 @@ class Guard:
         if rows is None:
             raise rules.NOT_IN_MATRIX.denied(row=transaction.code, column=acting.grant.column)
         acting.grant.demand(*((acting.grant.feeding_row,) if transaction in _FEEDING else rows))
+        if transaction in _READING:
+            self._access.demand_consent(acting.grant)
         if transaction in _FEEDING or transaction in _UPDATING:
             _judge_submission(acting.grant, call, feeding=transaction in _FEEDING)
         with _as(acting):
@@ -271,4 +288,7 @@ def checked(handlers: Mapping[Transaction, Handler], database: Database) -> dict
 def access_of(settings: Settings, database: Database, codes: CodeBook) -> Access | None:
     """The matrix in force; None where everything is allowed. Raises SettingError."""
     policy = policy_in_force(settings)
-    return None if isinstance(policy, Ihe) else Access(policy, Rights(database), codes, database)
+    if isinstance(policy, Ihe):
+        return None
+    consents = filter(None, map(str.strip, settings.security.consent_policies.split(",")))
+    return Access(policy, Rights(database), codes, database, frozenset(consents))

@@ -299,6 +299,10 @@ class Security:
         "strict", "where a matrix can be read in two ways: strict, open, or the notes of docs/rights.md that are opened, "
         "separated by commas",
     )  # fmt: skip
+    consent_policies: str = setting(
+        "", "with a matrix: consent policies (codes of BPPC documents, separated by commas) of which the patient must have "
+        "acknowledged one for the record to be read, but in an emergency and by the patient; empty: consents are only shown",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

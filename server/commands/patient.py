@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -106,9 +107,11 @@ def show(identifier: str, as_json: bool, **given: Any) -> None:
     """Show the person behind CX: every identifier, and how many objects are registered. Exit status 1 when it is unknown."""
     cx = canonical(identifier)
     from registry import patients
+    from registry.consents import Consents
 
     with database_of(settings_of(given)) as database:
         record = patients.show(database, cx)
+        consents = Consents(database).of_patient(record.asked.surviving) if record is not None else []
     if record is None:
         raise click.ClickException(f"no patient {cx} is known; make it known: carnet patient add '{cx}'")
     counts = {
@@ -118,11 +121,15 @@ def show(identifier: str, as_json: bool, **given: Any) -> None:
     }
     if as_json:
         identifiers = [{"patient": p.cx, "state": p.state.name.lower(), "created": p.created} for p in record.identifiers]
-        click.echo(json.dumps({"patient": record.asked.surviving, "identifiers": identifiers, **counts}, indent=2))
+        said = {"consents": [asdict(one) for one in consents]} if consents else {}
+        click.echo(json.dumps({"patient": record.asked.surviving, "identifiers": identifiers, **counts, **said}, indent=2))
         return
     click.echo(f"{record.asked.surviving}")
     print_table(("identifier", "state", "since"), [(p.cx, p.state.name.lower(), _moment(p.created)) for p in record.identifiers])
     click.echo("  ".join(f"{name} {count}" for name, count in counts.items()))
+    for one in consents:
+        state = "in force" if one.in_force else "not in force"
+        click.echo(f"consent {one.policy}  from {one.start or '-'}  until {one.stop or '-'}  {state}")
 
 
 def canonical(text: str) -> str:
@@ -169,6 +176,7 @@ def database_of(settings: Settings, make: bool = False) -> Iterator[Database]:
     from storage.database import open_database
     from storage.errors import StorageError
 
+    _ask_policy(settings)
     new = preparation.is_new(settings)
     if new and not make:
         raise click.ClickException(f"store.data = {settings.store.data}: there is no store; `serve` or `patient add` makes one")
@@ -185,8 +193,26 @@ def database_of(settings: Settings, make: bool = False) -> Iterator[Database]:
         raise click.ClickException(str(error)) from None
 
 
+def _ask_policy(settings: Settings) -> None:
+    """The policy of rights, before a command of the operator reads or changes a record."""
+    from security.access import Ihe
+    from security.refusal import Denied
+    from server.access import policy_in_force
+    from server.settings import SettingError
+
+    context = click.get_current_context(silent=True)
+    words = context.command_path.split()[1:] if context is not None else []
+    try:
+        policy = policy_in_force(settings)
+        if not isinstance(policy, Ihe):
+            policy.demand_command(" ".join(words))
+    except (Denied, SettingError) as refused:
+        raise click.ClickException(str(refused)) from None
+
+
 def _moment(created: str) -> str:
     return f"{created[:4]}-{created[4:6]}-{created[6:8]} {created[8:10]}:{created[10:12]}" if len(created) == 14 else created
 
 
 from server.commands import patient_record as _patient_record  # noqa: E402, F401  - it adds its commands to the group
+from server.commands import patient_rights as _patient_rights  # noqa: E402, F401  - so does it

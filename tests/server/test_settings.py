@@ -126,7 +126,7 @@ ELSEWHERE = {
     "domain.on_demand", "domain.retention_years",
     "mllp.port", "mllp.certificate", "mllp.key", "mllp.authorities",
     "server.socket", "security.secure", "security.front", "security.certificate", "security.key", "security.ocsp",
-    "security.policy", "security.rights_reading", "security.assertion_issuers",
+    "security.policy", "security.rights_reading", "security.consent_policies", "security.assertion_issuers",
 }  # fmt: skip
 
 
