@@ -40,6 +40,10 @@ _DIGESTS = {
 }
 _ID = re.compile(r"[A-Za-z_][\w.\-]{0,127}", re.ASCII)
 _MOST = 64 * 1024
+#: The ways in which `cryptography` says that octets are no certificate.
+_DAMAGE = (
+    ValueError, TypeError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, UnsupportedAlgorithm,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +128,10 @@ def read_certificate(data: etree._Element, name: str) -> x509.Certificate:
             raise ValueError("it has other nodes in it")
         octets = binascii.a2b_base64("".join((data.text or "").split()).encode("ascii"), strict_mode=True)
         certificate = x509.load_der_x509_certificate(octets)
-        certificate.public_key()
-    except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm) as wrong:
+        # `cryptography` reads the rest only when it is asked for: damage has to show here, not later.
+        _ = certificate.public_key(), certificate.subject, certificate.issuer, certificate.extensions
+        _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc, certificate.signature_hash_algorithm
+    except _DAMAGE as wrong:
         raise rules.KEY_INFO.denied(problem=f"{name} holds no certificate", log=str(wrong)) from None
     return certificate
 

@@ -6,6 +6,7 @@ implementations; each stands here with the rule that stops it. What is said is i
 
 from __future__ import annotations
 
+import base64
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from tests.security.assertions import (
     child,
     headers_of,
     sign_by_hand,
+    text64,
 )
 
 Headers = list[etree._Element]
@@ -279,6 +281,17 @@ broken(
     "a certificate that is none",
     replaced_key_info("<ds:X509Data><ds:X509Certificate>AAAA</ds:X509Certificate></ds:X509Data>"),
 )
+
+
+def damaged(a: etree._Element) -> None:
+    """The subject of the certificate is no text any more: it loads, and fails when the name is asked for."""
+    holder = key_info(a)[0][0]
+    octets = base64.b64decode(holder.text or "")
+    assert b"Medecin" in octets
+    holder.text = text64(octets.replace(b"Medecin", b"\xff\xfe\xfdecin"))
+
+
+broken("SAM-009", "a certificate with a damaged name", damaged)
 broken("SAM-009", "a second certificate", lambda a: key_info(a)[0].append(copy.deepcopy(key_info(a)[0][0])))
 broken("SAM-009", "a comment in the certificate", lambda a: key_info(a)[0][0].append(etree.Comment("x")))
 

@@ -6,9 +6,12 @@ import base64
 import copy
 import hashlib
 import random
+import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -139,6 +142,20 @@ def test_what_we_sign_is_right_for_another_verifier(world: World) -> None:
     stated = base64.b64decode(child(info, "ds:Reference", "ds:DigestValue").text or "")
     element.remove(signature)
     assert hashlib.sha256(canonical(element)).digest() == stated
+
+
+@pytest.mark.skipif(shutil.which("xmlsec1") is None, reason="the program xmlsec1 (Debian: xmlsec1) is not installed")
+@pytest.mark.parametrize("who", ["doctor", "legacy"])
+def test_what_we_sign_is_right_for_the_program_xmlsec1(world: World, tmp_path: Path, who: str) -> None:
+    statement = world.statement("doctor") if who == "doctor" else _spoken_by(world, who)
+    card = world.card(who)
+    written = write_assertion(card, statement)
+    (tmp_path / "signer.crt").write_bytes(card.certificate_pem)
+    for octets, right in ((written, True), (written.replace(b"urn:dmp", b"urn:dmq"), False)):
+        (tmp_path / "assertion.xml").write_bytes(octets)
+        command = ["xmlsec1", "--verify", "--id-attr:ID", f"{SAML}:Assertion", "--pubkey-cert-pem", "signer.crt", "assertion.xml"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60, check=False)
+        assert (done.returncode == 0) is right, done.stderr
 
 
 def _spoken_by(world: World, structure: str) -> Statement:
