@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "submit": ("submit", "Submit documents to a repository (ITI-41)."),
     "query": ("query", "Ask a registry what it knows (ITI-18)."),
     "get": ("get", "Retrieve documents from a repository (ITI-43)."),
+    "partner": ("partner", "Enrol partners of a secured server; list who is enrolled."),
     "pki": ("pki", "A test authority: issue, revoke and list certificates and cards."),
     "conformance": ("conformance", "Prove a server or a client against the standard; check a captured message."),
     "explain": ("explain", "What a rule or an error code means, and how to mend the message."),

@@ -116,3 +116,37 @@ def test_the_commands_of_clients_want_folder_and_name(tmp_path: Path) -> None:
     assert "--pki DIR and --as NAME too" in told("query", "--patient", cx, "--purpose", "normal")
     assert "it holds: card" in told("query", "--patient", cx, "--pki", pki, "--as", "nobody")
     assert "names the patient" in told("get", "1.2.3", "--pki", pki, "--as", "card", "--url", "https://localhost:1")
+
+
+def test_partners_are_enrolled_and_listed(tmp_path: Path) -> None:
+    authority = TestAuthority.create(tmp_path / "pki")
+    rows = [authority.issue("structure", who, key_type="ec") for who in ("clinic", "lab")]
+    file, folder = tmp_path / "partners.toml", authority.folder
+    first = carnet(
+        "partner", "add", str(file), f"{folder}/clinic.crt", "--organisation", 'Clinique "du Lac"', "--identifier", "312",
+        "--transaction", "ITI-41", "--transaction", "ITI-18",
+    )  # fmt: skip
+    assert first.exit_code == 0 and rows[0].sha256 in first.output
+    assert carnet("partner", "add", str(file), f"{folder}/lab.crt", "--organisation", "Laboratoire").exit_code == 0
+    options = ("--set", f"security.partners={file}")
+    assert json.loads(carnet("partner", "list", *options, "--json").output) == [
+        {"organisation": 'Clinique "du Lac"', "name": "", "kind": "", "identifier": "312", "transactions": ["ITI-18", "ITI-41"],
+         "sha256": rows[0].sha256},
+        {"organisation": "Laboratoire", "name": "", "kind": "", "identifier": "", "transactions": [], "sha256": rows[1].sha256},
+    ]  # fmt: skip
+    assert "ITI-18 ITI-41" in carnet("partner", "list", *options).output
+    before = file.read_text()
+    assert "enrolled twice" in told("partner", "add", str(file), f"{folder}/lab.crt", "--organisation", "Again")
+    assert "accepted: ITI-18" in told(
+        "partner", "add", str(file), f"{folder}/lab.crt", "--organisation", "A", "--transaction", "x"
+    )
+    assert "no certificates in PEM form" in told("partner", "add", str(file), f"{folder}/lab.key", "--organisation", "A")
+    assert file.read_text() == before and sorted(p.name for p in tmp_path.iterdir()) == ["partners.toml", "pki"]
+    assert [row["name"] for row in json.loads(carnet("partner", "list", "--pki", str(folder), "--json").output)] == [
+        "clinic",
+        "lab",
+    ]
+    assert "set security.partners" in told("partner", "list")
+    file.write_text("[[partner]]\n")
+    assert "organisation is missing" in told("partner", "list", *options)
+    assert "organisation is missing" in told("partner", "add", str(file), f"{folder}/lab.crt", "--organisation", "A")
