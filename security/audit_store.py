@@ -21,6 +21,7 @@ import sqlalchemy as sa
 
 from security.audit import AuditEvent, End, pack, patient_key, unpack
 from security.audit_tables import LANES, audit_lane, audit_mark, audit_record
+from storage.crash import spared
 from storage.database import Connection, Database, Row, in_list
 from storage.errors import StorageError
 
@@ -222,7 +223,8 @@ class AuditStore:
         error: Exception | None = None
         places: list[Place] = []
         try:
-            places = self.database.write(lambda connection: self.append(connection, entries))
+            with spared():  # the steps are those of what messages write
+                places = self.database.write(lambda connection: self.append(connection, entries))
         except Exception as raised:  # raised again by each that waits
             error = raised
             self._later.extendleft(reversed(late))

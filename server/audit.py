@@ -48,7 +48,6 @@ from security.audit_store import AuditStore, Entry, Place, entry
 from server.audit_events import Deed, Owners, events_of, human, is_emergency
 from soap.call import Answer, Call, Caller, Handler
 from soap.endpoint import Exchange
-from storage.crash import spared
 from storage.database import Connection, Database
 from storage.errors import StorageError, StorageUnavailable
 
@@ -111,8 +110,7 @@ class Trail:
 
     def start(self) -> None:
         """The server has started: said in the trail, durable before the first request is taken."""
-        with spared():
-            self.store.write([entry(self._activity(True))])
+        self.store.write([entry(self._activity(True))])
         self._flusher = threading.Thread(target=self._flush_always, name="audit", daemon=True)
         self._flusher.start()
 
@@ -121,9 +119,8 @@ class Trail:
         self._stopped.set()
         if self._flusher is not None:
             self._flusher.join()
-        with spared():
-            self._flush()
-            self.store.write([entry(self._activity(False))])
+        self._flush()
+        self.store.write([entry(self._activity(False))])
 
     def _activity(self, starts: bool) -> AuditEvent:
         process = str(os.getpid())
@@ -301,9 +298,8 @@ class Trail:
             self._flush()
 
     def _flush_always(self) -> None:
-        with spared():
-            while not self._stopped.wait(_FLUSH_SECONDS):
-                self._flush()
+        while not self._stopped.wait(_FLUSH_SECONDS):
+            self._flush()
 
     def _flush(self) -> None:
         try:
