@@ -157,7 +157,9 @@ class CarnetMessages:
             found = [
                 CarnetFinding(f.rule, f.level.value, f.line, f.column, f.message, f.remedy) for f in check_octets(request).found
             ]
-            refusals = tuple(f"{each['code']}: {each['text']}" for each in one.findings) or ((one.fault_text,) if one.fault else ())
+            refusals = tuple(f"{each['code']}: {each['text']}" for each in one.findings)
+            if one.fault:
+                refusals = (one.fault_text, *refusals)
             made.append(
                 CarnetMessage(
                     one.number, one.transaction, one.status, one.http_status, request, self._messages.response(one.number),
