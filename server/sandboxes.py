@@ -19,11 +19,11 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from conformance.expectations import expectations
+from conformance.message_rows import rows_of
 from server.capture import Environ, Message, StartResponse
 from server.explain_page import EXPLAIN_PATH, explain_page
 from server.sandbox import Sandbox
 from web.layout import SAFE_HEADERS, Headers, static
-from web.rows import rows_of
 from web.sandbox_pages import (
     Answered,
     Arrived,

@@ -12,8 +12,8 @@ from urllib.parse import quote
 from conformance.check_result import Checked, Found
 from conformance.expectations import Expectation
 from conformance.explanations.catalogue import explanations
+from conformance.message_rows import Rows, compare
 from web.layout import page, text
-from web.rows import Rows, compare
 from web.words import word
 
 
