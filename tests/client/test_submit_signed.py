@@ -32,7 +32,8 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=DOMAINS)
 def server(request: pytest.FixtureRequest, pki: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    options = ["--set", f"domain.profile={request.param}", "--set", "domain.patients=open", "--set", f"security.authorities={pki / 'ca.crt'}"]
+    options = ["--set", f"domain.profile={request.param}", "--set", "domain.patients=open"]
+    options += ["--set", f"security.authorities={pki / 'ca.crt'}"]
     options += ["--set", f"security.crl_files={pki / 'ca.crl'}", "--set", "security.signed_sets=true"]
     options += ["--set", "security.document_signatures=refuse"]
     with ServerProcess(tmp_path_factory.mktemp("store") / "data", *options) as started:
