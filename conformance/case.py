@@ -30,7 +30,7 @@ from conformance.result import Text
 #: What a target may be asked to prove; `integrated` stands for all of them.
 PROFILES = (
     "registry", "repository", "on-demand", "update", "restricted-update", "removal", "multi-patient", "identity-feed", "wire",
-    "french",
+    "french", "secure",
 )  # fmt: skip
 INTEGRATED = "integrated"
 STATUSES = ("Success", "PartialSuccess", "Failure", "Fault", "CA", "CE", "AA", "AE", "AR")
@@ -52,7 +52,7 @@ _CASE_KEYS = _FILE_KEYS | {
 _STEP_KEYS = {
     "send", "name", "title", "make", "change", "again", "query", "with", "return_type", "home", "retrieve", "remove", "feed",
     "patient", "prior", "body", "as", "wire", "status", "codes", "warns", "fault", "http", "returns", "holds", "documents",
-    "wait",
+    "wait", "assertion",
 }  # fmt: skip
 
 
@@ -109,6 +109,7 @@ class Step:
     prior: str = ""
     body: str = ""
     as_: str = ""
+    assertion: str = ""
     wire: tuple[tuple[str, ...], ...] = ()
     wait: bool = False
     prepares: bool = False
@@ -265,6 +266,7 @@ def _step(table: Mapping[str, Any], case: Mapping[str, Any], where: str) -> Step
         retrieve=tuple(table.get("retrieve", ())),
         remove=tuple(table.get("remove", ())),
         as_=table.get("as", ""),
+        assertion=table.get("assertion", ""),
         wire=_rows(table.get("wire", ()), where),
         wait=table.get("wait", False),
         **texts,

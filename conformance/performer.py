@@ -287,6 +287,9 @@ class Performer:
         else:
             outgoing = messages.soap(step.send, body, url, action)
         message_id = outgoing.message_id
+        if self.target.card is not None:
+            patient, other = _spoken_of(outgoing.body, scene), scene.patients.get("unknown", "")
+            outgoing.body = self.target.card.put_into(outgoing.body, patient, other, step.assertion)
         outgoing = messages.altered(outgoing, scene.rows(step.wire))
         done, begun = self._begin(step, result)
         try:
@@ -320,6 +323,16 @@ class Performer:
             result.status = Status.ERROR
             result.reason = Text(f"No answer: {error}", f"Pas de réponse : {error}")
         return False
+
+
+def _spoken_of(body: bytes, scene: Scene) -> str:
+    """The patient of the case that a message names, else the case's own."""
+    envelope = body.partition(b"</soap:Envelope>")[0]
+    for name in ("patient", "patient2", "unknown"):
+        cx = scene.patients.get(name, "")
+        if cx and re.search(re.escape(cx.partition("^")[0]).encode() + rb"(?!\d)", envelope):
+            return cx
+    return scene.patients.get("patient", "")
 
 
 def _has_id(outgoing: Outgoing, message_id: str) -> bool:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from conformance.acting import Card
 from metadata.vocabulary import TRANSACTION_BY_ACTION
 from soap.client import addresses_of_wsdl
 from soap.client_errors import ClientError
@@ -37,6 +38,7 @@ OPTIONS = {
     "limits": "its affinity domain limits number and size of documents",
     "limited-metadata": "it accepts limited metadata",
     "no-removal": "its affinity domain lets nothing be removed",
+    "secure": "it asks who is calling: TLS with a card, and an assertion in each message",
     "tolerant": "it takes what real clients send though the standard has it otherwise",
     "documents-apart": "documents are removed (ITI-86) only after their metadata",
 }
@@ -65,6 +67,7 @@ class Target:
     codes: Mapping[str, str] = field(default_factory=dict)
     domain: str = ""
     context: ssl.SSLContext | None = None
+    card: Card | None = None
 
     def url(self, transaction: str) -> str:
         """Address of a transaction, empty when the target has none."""

@@ -5,7 +5,6 @@ Exit status: 0 nothing failed, 1 a case failed or ended in an error, 2 wrong usa
 
 from __future__ import annotations
 
-import ssl
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +12,14 @@ from typing import Any
 
 import click
 
-from conformance import report
+from conformance.acting import Card
 from conformance.case import INTEGRATED, PROFILES, CaseError, read_suite
 from conformance.performer import BadCase
 from conformance.result import CaseResult, Run, Status
 from conformance.runner import JOURNAL, Runner, chosen, read_journal
 from conformance.target import OPTIONS, Target, TargetError, read_target
+from security.pki import PkiError
+from security.tls import TlsError
 from server.commands.options import UsageError
 from server.version import version
 
@@ -47,8 +48,8 @@ _MARKS = {Status.PASSED: "green", Status.FAILED: "red", Status.ERROR: "magenta",
 @click.option("--feed", default="", metavar="URL", help="Where patients are announced: mllp://HOST:PORT, or ITI-44 (http).")
 @click.option("--option", "options", multiple=True, metavar="NAME", help=f"What the target can do: {', '.join(OPTIONS)}.")
 @click.option("--keep", is_flag=True, help="Leave in the target what the cases have registered.")
-@click.option("--pki", metavar="DIR", help="Folder of a test authority (`carnet pki`): whom to believe.")
-@click.option("--as", "name", metavar="NAME", help="Certificate of that folder to show: NAME.crt, NAME.key.")
+@click.option("--pki", metavar="DIR", help="Folder of a test authority (`carnet pki`).")
+@click.option("--as", "name", metavar="NAME", help="Whose card there connects and signs assertions.")
 @click.option("--quiet", is_flag=True, help="Print the summary alone.")
 def command(address: str, folder: str, **given: Any) -> None:
     """Perform the cases against the server at TARGET and write DIR/report.html, report.pdf, junit.xml, report.json, evidence.zip.
@@ -62,10 +63,12 @@ def command(address: str, folder: str, **given: Any) -> None:
         raise UsageError("--resume and --failed exclude each other")
     try:
         target = read_target(address, feed=given["feed"], patients=given["patients"], options=given["options"])
-        target = replace(target, context=_tls(given["pki"], given["name"]))
+        target = _acting(target, given["pki"], given["name"])
         run = _nist(target, given) if given["suite"] == "nist" else _carnet(target, Path(folder), given)
     except (TargetError, CaseError, BadCase, ValueError) as error:
         raise UsageError(str(error)) from None
+    from conformance import report
+
     written = report.write(run, Path(folder), given["lang"])
     _print_summary(run, [str(path) for path in written or ()])
     sys.exit(0 if run.passed else 1)
@@ -97,19 +100,16 @@ def _nist(target: Target, given: dict[str, Any]) -> Run:
     return run_plans(Path(given["plans"]), target, given["lang"], given["patterns"], None if given["quiet"] else _print_case)
 
 
-def _tls(pki: str | None, name: str | None) -> ssl.SSLContext | None:
-    if not pki:
-        if name:
-            raise UsageError("--as is the name of a certificate in the folder of --pki: give both")
-        return None
-    folder = Path(pki)
+def _acting(target: Target, pki: str | None, name: str | None) -> Target:
+    if not pki and not name:
+        return target
+    if not (pki and name):
+        raise UsageError("--pki DIR and --as NAME are given together: the folder of `carnet pki`, and whose card there acts")
+    card = Card(Path(pki), name)
     try:
-        context = ssl.create_default_context(cafile=str(folder / "ca.crt"))
-        if name:
-            context.load_cert_chain(folder / f"{name}.crt", folder / f"{name}.key")
-    except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"--pki {pki}: {error}") from None
-    return context
+        return replace(target, context=card.context(), card=card, options=target.options | {"secure"})
+    except (PkiError, TlsError) as error:
+        raise UsageError(str(error)) from None
 
 
 def _print_case(result: CaseResult, done: int, total: int) -> None:

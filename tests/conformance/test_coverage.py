@@ -14,6 +14,7 @@ from metadata.rules.removal import RULES as REMOVAL_RULES
 from metadata.rules.table import RULES
 from metadata.vocabulary import ErrorCode, Severity
 from schemas.problems import RULES as PARSER_RULES
+from security.rules import TRUST_RULES
 from soap.wire import QUIRKS
 
 SUITE = read_suite()
@@ -42,7 +43,7 @@ def test_every_rule_is_proved_or_stands_among_those_out_of_reach() -> None:
 
 
 def test_what_the_cases_name_exists() -> None:
-    known = RULE_IDS | set(PARSER_RULES) | set(QUIRKS)
+    known = RULE_IDS | set(PARSER_RULES) | set(QUIRKS) | {rule.id for rule in TRUST_RULES}
     assert sorted(set(coverage_of(SUITE.values())) - known) == []
 
 

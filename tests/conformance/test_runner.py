@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from conformance.acting import Card
 from conformance.case import Case, read_file, read_suite
 from conformance.performer import BadCase
 from conformance.result import CaseResult, Run, Status
 from conformance.runner import JOURNAL, Runner, chosen, read_journal
 from conformance.target import Target, TargetError, read_target
+from security.pki import TestAuthority
 from tests.server_process import ServerProcess
 
 SUITE = read_suite()
@@ -75,7 +77,7 @@ def test_a_refusal_names_the_rule_that_its_case_proves(everything: Run) -> None:
 
 def test_the_french_domain_and_a_closed_one_pass_what_is_left(everything: Run, tmp_path: Path) -> None:
     """Between the three domains no case is skipped."""
-    left = [SUITE[case.id] for case in everything.cases if case.status is Status.SKIPPED]
+    left = [SUITE[case.id] for case in everything.cases if case.status is Status.SKIPPED and "secure" not in case.profiles]
     with served(tmp_path / "french", environ={"CARNET_DOMAIN_PROFILE": "dmp-fr"}) as target:
         french = run(replace(target, domain="ci-sis", options=(target.options | {"ci-sis", "archive"}) - {"any-code"}), left)
     (tmp_path / "closed.toml").write_text((HERE / "closed_domain.toml").read_text())
@@ -87,6 +89,21 @@ def test_the_french_domain_and_a_closed_one_pass_what_is_left(everything: Run, t
     passed = {case.id for result in (french, closed) for case in result.cases if case.status is Status.PASSED}
     assert {case.id for case in left} - passed == set()
     assert [text for result in (french, closed) for case in result.cases for text in not_named(case)] == []
+
+
+def test_a_secured_server_passes_the_cases_of_who_is_calling(tmp_path: Path) -> None:
+    authority = TestAuthority.create(tmp_path / "pki")
+    authority.issue("person", "dr-martin")
+    authority.issue("server", "localhost")
+    card = Card(tmp_path / "pki", "dr-martin")
+    cases = chosen(SUITE, ["secure"]) + chosen(SUITE, ["repository"], ["iti41-completed", "iti41-pat-003-unknown", "iti43-one"])
+    server = ServerProcess(tmp_path / "data", "--secure", "--pki", str(tmp_path / "pki"))
+    with server.start(healthy=False):
+        target = read_target(server.url.replace("127.0.0.1", "localhost"))
+        target = replace(target, card=card, context=card.context(), options=target.options | {"secure"})
+        result = run(target, cases)
+    assert not bad(result) and result.counts["passed"] == len(cases)
+    assert [text for case in result.cases for text in not_named(case)] == []
 
 
 def test_what_cases_register_is_taken_out_again(everything: Run) -> None:
