@@ -8,6 +8,7 @@ import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import pytest
 
@@ -205,3 +206,58 @@ def test_nothing_of_a_message_stands_in_the_log(server: ServerProcess) -> None:
     log = server.log()
     assert CANARY not in log and "<85>" not in log
     assert "Traceback" not in log
+
+
+# ----------------------------------------------------------------------------------------------------------- stored queries
+
+_QUOTED = [
+    "' OR '1'='1", "') OR ('1'='1", "' OR 1=1--", "'; DROP TABLE document;--", "' UNION SELECT * FROM blob--",
+    "'||(SELECT 1)||'", "' AND SLEEP(9)--", "\\' OR 1=1--", "' OR ''='", "%' OR '%'='", "'/**/OR/**/1=1--",
+    "' OR x'41'='A", "'\t OR 1=1", "''''", "') UNION ALL SELECT NULL,NULL--", "' OR sqlite_version()>'",
+    "' OR pg_sleep(9) IS NULL--", "1); ATTACH 'x' AS y;--", "' HAVING 1=1--", "' GROUP BY 1--",
+    "';SELECT load_extension('x');--", "\u02bc OR 1=1--", "\uff07 OR 1=1--", "$1", ":ids", "?", "%s", "{0}", "%(ids)s",
+    "NULL", "0x27 OR 1=1",
+]  # fmt: skip
+_PARAMETERS = [
+    *("$XDSDocumentEntryPatientId", "$XDSDocumentEntryStatus", "$XDSDocumentEntryClassCode", "$XDSDocumentEntryAuthorPerson"),
+]
+
+
+def find_documents(server: ServerProcess, changed: str, value: str) -> Answer:
+    """ITI-18 FindDocuments for the patient of `describe`, one parameter set to `value` as it stands."""
+    values = {
+        "$XDSDocumentEntryPatientId": f"'{describe('1.2').patientId}'",
+        "$XDSDocumentEntryStatus": "('urn:oasis:names:tc:ebxml-regrep:StatusType:Approved')",
+        changed: value,
+    }
+    slots = "".join(
+        f'<Slot name="{name}"><ValueList><Value>{escape(text)}</Value></ValueList></Slot>' for name, text in values.items()
+    )
+    body = (
+        '<q:AdhocQueryRequest xmlns:q="urn:oasis:names:tc:ebxml-regrep:xsd:query:3.0" '
+        'xmlns="urn:oasis:names:tc:ebxml-regrep:xsd:rim:3.0"><q:ResponseOption returnType="ObjectRef"/>'
+        f'<AdhocQuery id="urn:uuid:14d4debf-8f97-4251-9a74-a90016b0af0d">{slots}</AdhocQuery></q:AdhocQueryRequest>'
+    )
+    return send(server, plain(body))
+
+
+@pytest.mark.parametrize("parameter", _PARAMETERS)
+def test_no_value_of_a_query_is_sql(server: ServerProcess, parameter: str) -> None:
+    """Each as it stands, quoted, quoted with its quotes doubled, and in a list: none finds the document that is there."""
+    assert send(server, mtom(provide(submit=submission()))).outcome == "Success"
+    assert "ObjectRef id" in find_documents(server, "$XDSDocumentEntryTitle", "x").text, "without the attack it is found"
+    before = kept(server.data)
+    for text in _QUOTED:
+        doubled = text.replace("'", "''")
+        for value in (text, f"'{text}'", f"'{doubled}'", f"('{doubled}')", f"('a','{doubled}')"):
+            answer = find_documents(server, parameter, value)
+            assert answer.status == 200 and "ObjectRef id" not in answer.text, value
+    assert kept(server.data) == before
+
+
+@pytest.mark.parametrize("size", [5_000, 30_000])
+def test_a_list_of_thousands_is_answered_or_refused(server: ServerProcess, size: int) -> None:
+    value = "(" + ",".join(f"'1.2.{n}'" for n in range(size)) + ")"
+    answer = find_documents(server, "$XDSDocumentEntryClassCode", value)
+    assert answer.status == 200 and answer.outcome in ("Success", "Failure")
+    assert found(server, "','".join(f"1.2.{n}" for n in range(size))).outcome in ("Success", "Failure")
