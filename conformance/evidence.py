@@ -1,0 +1,86 @@
+"""The evidence archive: one directory per requirement code, with the raw messages, the verdict and the rule's text.
+
+    PAT-003/rule.txt                    what the requirement says, in both languages
+    PAT-003/verdict.json                passed or not, and by which cases
+    PAT-003/ITI42-REG-004/01-request.http, 01-response.http
+    manifest.json                       SHA-256 of every file
+
+A code is one of the target's homologation (`requirements` of a case) or the id of a rule that a case proves; a case without
+either stands under its own id. The same run gives the same octets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from conformance.explanations.catalogue import explanations
+from conformance.result import CaseResult, Run, Status
+
+_STAMP = (1980, 1, 1, 0, 0, 0)
+_UNSAFE = str.maketrans(dict.fromkeys('/\\:*?"<>| ', "_"))
+
+
+def codes_of(case: CaseResult) -> tuple[str, ...]:
+    """The requirement codes under which a case stands."""
+    return (*case.requirements, *case.proves) or (case.id,)
+
+
+def write_evidence(run: Run, path: Path) -> None:
+    """Write the archive."""
+    by_code: dict[str, list[CaseResult]] = {}
+    for case in run.cases:
+        for code in codes_of(case):
+            by_code.setdefault(code, []).append(case)
+    manifest: dict[str, str] = {}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        for code in sorted(by_code):
+            for name, content in _files(code, by_code[code]):
+                archive.writestr(zipfile.ZipInfo(name, _STAMP), content, zipfile.ZIP_DEFLATED)
+                manifest[name] = hashlib.sha256(content).hexdigest()
+        head = {"target": run.target, "profile": run.profile, "suite": run.suite, "started": run.started, "kit": run.software}
+        whole = json.dumps({**head, "counts": run.counts, "sha256": manifest}, ensure_ascii=False, indent=1)
+        archive.writestr(zipfile.ZipInfo("manifest.json", _STAMP), whole.encode(), zipfile.ZIP_DEFLATED)
+
+
+def _files(code: str, cases: list[CaseResult]) -> Iterator[tuple[str, bytes]]:
+    folder = code.translate(_UNSAFE)
+    yield f"{folder}/rule.txt", _rule_text(code, cases).encode()
+    asked = [case for case in cases if case.status is not Status.SKIPPED]
+    verdict = {
+        "code": code,
+        "verdict": "not asked" if not asked else "failed" if any(case.bad for case in asked) else "passed",
+        "cases": [_verdict(case) for case in cases],
+    }
+    yield f"{folder}/verdict.json", json.dumps(verdict, ensure_ascii=False, indent=1).encode()
+    for case in cases:
+        for number, step in enumerate(case.steps, 1):
+            for which, message in (("request", step.request), ("response", step.response)):
+                if message:
+                    yield f"{folder}/{case.id.translate(_UNSAFE)}/{number:02}-{which}.http", message.octets
+
+
+def _verdict(case: CaseResult) -> dict[str, object]:
+    return {
+        "case": case.id,
+        "title": {"en": case.title.en, "fr": case.title.fr},
+        "status": case.status.value,
+        "section": case.section,
+        "reason": {"en": case.reason.en, "fr": case.reason.fr},
+        "findings": [
+            {"step": step.name, "expected": one.expected, "got": one.got, "en": one.text.en, "fr": one.text.fr}
+            for step, one in case.findings
+        ],
+    }
+
+
+def _rule_text(code: str, cases: list[CaseResult]) -> str:
+    """What the requirement says: the rule where it is one of ours, else what its cases ask."""
+    known = explanations().get(code)
+    if known is not None:
+        return f"{code}  {known.section}\n\n{known.statement.of('en')}\n\n{known.statement.of('fr')}\n"
+    lines = [f"{case.id}  {case.section}\n{case.title.en}\n{case.title.fr}" for case in cases]
+    return f"{code}\n\n" + "\n\n".join(lines) + "\n"

@@ -1,0 +1,71 @@
+"""Every phrase of the reports, in English and French."""
+
+from __future__ import annotations
+
+LANGUAGES = ("en", "fr")
+
+_WORDS: dict[str, tuple[str, str]] = {
+    "report": ("Conformance report", "Rapport de conformité"),
+    "verdict": ("Verdict", "Verdict"),
+    "passes": ("Nothing failed.", "Aucun échec."),
+    "fails": ("{count} cases failed or could not be judged.", "{count} cas ont échoué ou n'ont pas pu être jugés."),
+    "target": ("Target", "Cible"),
+    "profile": ("Profile", "Profil"),
+    "suite": ("Suite", "Suite"),
+    "started": ("Started (UTC)", "Début (UTC)"),
+    "took": ("Took", "Durée"),
+    "kit": ("Kit", "Kit"),
+    "options": ("Options of the target", "Options de la cible"),
+    "endpoints": ("Addresses", "Adresses"),
+    "cases": ("Cases", "Cas"),
+    "rules": ("Rules", "Règles"),
+    "rules_said": (
+        "What this run says of each rule: proved, broken, or not asked.",
+        "Ce que ce passage dit de chaque règle : prouvée, enfreinte, ou non examinée.",
+    ),
+    "passed": ("passed", "réussi"),
+    "failed": ("failed", "échoué"),
+    "error": ("error", "erreur"),
+    "skipped": ("skipped", "sauté"),
+    "unasked": ("not asked", "non examinée"),
+    "all": ("all", "tous"),
+    "search": ("Search", "Chercher"),
+    "transaction": ("Transaction", "Transaction"),
+    "case": ("Case", "Cas"),
+    "section": ("Standard", "Norme"),
+    "proves": ("Proves", "Prouve"),
+    "requirements": ("Requirements", "Exigences"),
+    "why": ("Why", "Pourquoi"),
+    "mend": ("How to mend", "Comment corriger"),
+    "right": ("A right example", "Un exemple juste"),
+    "wrong": ("A wrong example", "Un exemple faux"),
+    "reason": ("Reason", "Raison"),
+    "expected": ("Expected", "Attendu"),
+    "got": ("Came", "Reçu"),
+    "request": ("Request", "Requête"),
+    "response": ("Answer", "Réponse"),
+    "told": ("The target said", "La cible a dit"),
+    "prepares": ("prepares", "prépare"),
+    "cleans": ("tidies up", "range"),
+    "line": ("line", "ligne"),
+    "timeline": ("The exchange", "L'échange"),
+    "here": ("kit", "kit"),
+    "there": ("target", "cible"),
+    "trend": ("Compared with earlier runs", "Par rapport aux passages précédents"),
+    "newly_failed": ("Failing since the last run", "En échec depuis le dernier passage"),
+    "newly_passed": ("Mended since the last run", "Corrigés depuis le dernier passage"),
+    "unchanged": ("The same cases fail as in the last run.", "Les mêmes cas échouent qu'au dernier passage."),
+    "cut": ("Not shown whole; the evidence archive has it.", "Pas montré en entier ; l'archive de preuves l'a."),
+    "opens": ("The messages of this case", "Les messages de ce cas"),
+    "none_failed": ("No case failed.", "Aucun cas n'a échoué."),
+    "failures": ("What to mend", "À corriger"),
+    "by_transaction": ("By transaction", "Par transaction"),
+    "uncovered": ("Rules that no case of the suite proves", "Règles qu'aucun cas de la suite ne prouve"),
+    "page": ("page", "page"),
+    "open_error": ("This browser cannot unpack the messages.", "Ce navigateur ne peut pas déplier les messages."),
+}
+
+
+def word(name: str, language: str, **values: object) -> str:
+    """The phrase in `en` or `fr`; KeyError for one that does not exist."""
+    return _WORDS[name][LANGUAGES.index(language)].format(**values)
