@@ -159,8 +159,17 @@ class Trail:
     # ------------------------------------------------------------------------------------------------- one request
 
     def record(self, exchange: Exchange) -> None:
-        """Before the answer leaves: the record of what was not recorded yet. Raises StorageError; then no answer may leave that
-        gives anything."""
+        """Before the answer leaves: the record of what was not recorded yet. Raises StorageError where the answer would give
+        something; an answer that refuses leaves all the same, and the missing record is an alarm."""
+        try:
+            self._record(exchange)
+        except StorageError as error:
+            if exchange.status not in (None, ResponseStatus.FAILURE):
+                raise
+            self.failed("audit")
+            LOG.error("a refusal of %s could not be recorded: %s", exchange.path, error)
+
+    def _record(self, exchange: Exchange) -> None:
         if exchange.denied is not None and not exchange.denied.rule.startswith(_RIGHTS):
             self.alarm(exchange.caller, exchange.denied.rule)
         if exchange.transaction is None:

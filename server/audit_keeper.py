@@ -90,7 +90,7 @@ class Keeper:
 
     def _while_mine(self, name: str, task: Callable[[bool], float]) -> None:
         """Run `task` again and again while this process has the lock; once more at the end."""
-        descriptor = os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self._folder / name, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         wait = 0.0
         mine = False
         while not self._ended.wait(wait):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 from metadata.vocabulary import ResponseStatus, Transaction
 from security.audit import SERIOUS, AuditSource
@@ -22,6 +21,7 @@ from security.audit_forward import Forwarder, told
 from security.audit_store import AuditStore
 from security.identity import Assertion, Coded
 from security.refusal import Denied
+from server.__main__ import program
 from server.audit import Trail
 from server.audit_keeper import Keeper, KeeperOptions
 from server.audit_report import traces
@@ -34,7 +34,7 @@ from tests.durability.wire import NoAnswer, Wire, submission
 from tests.proof.messages import query, single
 from tests.server.audit_reader import checked, messages
 from tests.server.exchange import PATIENT, announce, package
-from tests.server_process import ROOT, ServerProcess
+from tests.server_process import ServerProcess
 
 CX = "4711^^^&1.2.3.4.5&ISO"
 DOCTOR = Assertion(
@@ -243,10 +243,8 @@ def test_a_start_without_the_key_is_refused(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------------------ commands
 
 
-def audit(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "server", "audit", *arguments, "--data", str(data)]
-    environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environ, cwd=data.parent)
+def audit(data: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(program, ["audit", *arguments, "--data", str(data)])
 
 
 def test_what_the_commands_say(tmp_path: Path) -> None:
@@ -258,7 +256,7 @@ def test_what_the_commands_say(tmp_path: Path) -> None:
         Wire(server.repository, server.registry).retrieve(_repository_of(server), sent.unique_ids[:1])
         _settled(data)
         done = audit(data, "verify")
-        assert (done.returncode, done.stdout.split()[-2:]) == (0, ["nothing", "wrong"]), done.stdout + done.stderr
+        assert (done.exit_code, done.stdout.split()[-2:]) == (0, ["nothing", "wrong"]), done.output
         shown = json.loads(audit(data, "show", "--patient", PATIENT, "--json").stdout)
     assert [one["action"] for one in shown] == ["documents submitted", "documents read"]
     assert (shown[1]["documents"], shown[1]["outcome"]) == ([sent.unique_ids[0]], "done") and shown[1]["octets"] > 3
@@ -267,7 +265,7 @@ def test_what_the_commands_say(tmp_path: Path) -> None:
     assert audit(data, "show", "--patient", PATIENT, "--since", "2999-01-01", "--json").stdout.strip() == "[]"
     assert audit(data, "show", "--patient", CX, "--json").stdout.strip() == "[]"
     wrong = audit(data, "show", "--patient", PATIENT, "--since", "tomorrow")
-    assert (wrong.returncode, "YYYY-MM-DD" in wrong.stderr) == (2, True)
+    assert (wrong.exit_code, "YYYY-MM-DD" in wrong.output) == (2, True)
     used = [m for m in messages(data) if m.id == ("110101", "DCM", "Audit Log Used")]
     assert [[o.id for o in m.objects if o.role == "1"] for m in used] == [[], [PATIENT], [PATIENT], [PATIENT], [CX]]
 
@@ -285,7 +283,7 @@ def test_verify_names_what_was_changed(tmp_path: Path) -> None:
     connection.commit()
     connection.close()
     done = audit(data, "verify")
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert done.stdout.splitlines()[0] == "record 0.2 was changed, swapped or put in" and "record 0.3 is missing" in done.stdout
 
 
@@ -294,9 +292,8 @@ def test_an_exported_record_takes_its_traces_along(tmp_path: Path) -> None:
     announce(data)
     with ServerProcess(data) as server:
         package(b"one").send(server)
-    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "server", "patient", "export", PATIENT, str(tmp_path / "out.zip"), "--data", str(data)]
-    assert subprocess.run(command, cwd=tmp_path, env=environ, timeout=60).returncode == 0
+    done = CliRunner().invoke(program, ["patient", "export", PATIENT, str(tmp_path / "out.zip"), "--data", str(data)])
+    assert done.exit_code == 0, done.output
     record = json.loads(zipfile.ZipFile(tmp_path / "out.zip").read("record.json"))
     assert [one["action"] for one in record["traces"]] == ["documents submitted"]
 
