@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from conformance.acting import Card
-from conformance.case import INTEGRATED, PROFILES, CaseError, read_suite
+from conformance.case import INTEGRATED, PROFILES, Case, CaseError, read_suite
 from conformance.performer import BadCase
 from conformance.result import CaseResult, Run, Status
 from conformance.runner import JOURNAL, Runner, chosen, read_journal
@@ -83,13 +83,18 @@ def _carnet(target: Target, folder: Path, given: dict[str, Any]) -> Run:
         if head.get("target") != target.name:
             raise UsageError(f"{folder / JOURNAL} is of a run against {head.get('target')}, not {target.name}")
         if given["failed"]:
-            known = {id: result for id, result in known.items() if not result.bad}
+            known = {id: result for id, result in known.items() if id in suite and not _again(result, suite[id])}
         known = {id: result for id, result in known.items() if any(case.id == id for case in cases)}
     runner = Runner(
         target, suite, given["jobs"], folder / JOURNAL, not given["keep"], None if given["quiet"] else _print_case,
         f"carnet {version()}",
     )  # fmt: skip
     return runner.run(cases, ",".join(given["profiles"]), given["lang"], known)
+
+
+def _again(result: CaseResult, case: Case) -> bool:
+    """Whether --failed performs a case again: it failed, or it was skipped because what it builds on did."""
+    return result.bad or (result.status is Status.SKIPPED and bool(case.needs))
 
 
 def _nist(target: Target, given: dict[str, Any]) -> Run:

@@ -20,6 +20,7 @@ from conformance.result import CaseResult, Run, Status
 from conformance.runner import JOURNAL, Runner, chosen, read_journal
 from conformance.target import Target, TargetError, read_target
 from security.pki import TestAuthority
+from tests.nist.target import add_patients
 from tests.server_process import ServerProcess
 
 SUITE = read_suite()
@@ -131,6 +132,30 @@ def test_a_run_is_taken_up_again_and_what_failed_is_performed_again(tmp_path: Pa
         again = Runner(target, SUITE).run(cases, "registry", known=known)
     kept = {case.id: case for case in first.cases}
     assert [case.started == kept[case.id].started and case == kept[case.id] for case in again.cases].count(False) == 1
+
+
+def test_patients_named_by_the_user_keep_what_they_had(tmp_path: Path) -> None:
+    """Cases work for the patients of the user: what is not theirs does not disturb them, and stays."""
+    names = [f"NAMED{n}^^^&1.2.250.1.999.9&ISO" for n in (1, 2)]
+    with served(tmp_path / "data") as target:
+        add_patients(tmp_path / "data")(names)
+        named = replace(target, patients=tuple(names))
+        own = Runner(named, SUITE, clean=False).run([SUITE["upd-new-version"]], "registry")
+        cases = chosen(SUITE, ["registry"], ["iti18-fd-re*", "iti18-fd-c*", "iti18-gall", "pat-00*", "as-valid-rplc"])
+        result = run(named, cases)
+        left = run(named, [SUITE["iti18-gd-uuid"]])
+        one = run(replace(named, patients=(names[0],)), [SUITE["pat-001-entry"]])
+    assert not bad(own) and not bad(result) and not bad(left)
+    assert {case.patients[0] for case in result.cases if case.patients} == {names[0]}
+    assert one.cases[0].status is Status.SKIPPED and "second" in one.cases[0].reason.en
+
+
+def test_a_wsdl_names_the_endpoints(tmp_path: Path) -> None:
+    with served(tmp_path / "data") as target:
+        described = read_target(target.url("ITI-18") + "?wsdl")
+    assert {name: described.url(name) for name in ("ITI-18", "ITI-42")} == {
+        name: target.url(name) for name in ("ITI-18", "ITI-42")
+    }
 
 
 class Wrong(BaseHTTPRequestHandler):
