@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
@@ -64,6 +65,12 @@ class SignedHead:
 
     octets: bytes
     value: bytes
+
+
+class Signs(Protocol):
+    """Whoever signs messages."""
+
+    def sign(self, message: Message) -> SignedHead: ...
 
 
 class MessageSigner:

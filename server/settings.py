@@ -253,8 +253,9 @@ class Security:
         choices=("signed", "always", "never"),
     )  # fmt: skip
     signing_certificate: str = setting(
-        "", "PEM file of the certificate that signs answers; empty: that of the listener; read again when it changes"
-    )
+        "", "PEM file of the certificate that signs answers, and a repository's messages to a registry elsewhere; empty: answers "
+        "are signed with that of the listener; read again when it changes",
+    )  # fmt: skip
     signing_key: str = setting("", "PEM file of the key of that certificate; read again when it changes")
     message_addresses: str = setting(
         "", "base addresses (https://host), separated by commas, that a signed wsa:To may begin with beside `server.public_url`; "

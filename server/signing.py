@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from security.canonical import self_test
 from security.enrolled import EnrolledFiles
-from security.message_writer import MessageSigner
+from security.message_writer import Message, MessageSigner, SignedHead
 from security.replay import ReplayStore
 from security.signed_message import MessageVerifier, Window
 from security.signer import Enrolled
@@ -54,6 +54,12 @@ def signer_of(settings: Settings) -> LiveSigner | None:
         own = listener_files(settings)
         return LiveSigner(own.certificate, own.key)
     return None
+
+
+def request_signer(settings: Settings) -> LiveSigner | None:
+    """Who signs the messages of a repository to its registry elsewhere: `security.signing_certificate`, where it is set."""
+    security = settings.security
+    return LiveSigner(Path(security.signing_certificate), Path(security.signing_key)) if security.signing_certificate else None
 
 
 def check(settings: Settings) -> None:
@@ -102,6 +108,10 @@ class LiveSigner:
 
     def _read(self) -> MessageSigner:
         return MessageSigner(self._certificate.read_bytes(), self._key.read_bytes())
+
+    def sign(self, message: Message) -> SignedHead:
+        """With the signer in force."""
+        return self().sign(message)
 
     def __call__(self) -> MessageSigner:
         """The signer in force: as the files are now, or as they were while they do not fit together."""

@@ -69,7 +69,7 @@ from server.metrics import Metrics
 from server.mllp import MllpListener
 from server.settings import SettingError, Settings
 from server.signed_sets import signed_sets_of
-from server.signing import with_signatures
+from server.signing import request_signer, with_signatures
 from server.site import Site
 from server.trust import fetcher_of, gauges_of, registry_tls, trust_of
 from soap.call import Handler
@@ -122,7 +122,12 @@ def open_kit(settings: Settings, alarm: Callable[[str], None] | None = None) -> 
     if role.role == "repository":
         from soap.client import Client
 
-        client = Client(registry=role.registry_url, timeout=role.registry_seconds, ssl_context=registry_tls(settings))
+        client = Client(
+            registry=role.registry_url,
+            timeout=role.registry_seconds,
+            ssl_context=registry_tls(settings),
+            signer=request_signer(settings),
+        )
     name = role.repository_unique_id or ("" if role.role == "registry" else repository_unique_id(database))
     return Kit(settings, database, store, DocumentIndex(database), name, client)
 

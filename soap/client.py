@@ -41,7 +41,7 @@ from soap.client_errors import BadAnswer, ClientError
 from soap.client_http import DEFAULT_TIMEOUT, Connections, Response, split_url
 from soap.limits import Limits
 from soap.mtom import SOAP_TYPE, Written, write_package
-from soap.signing import AnswerVerifier, Block, MessageSigner, security_tokens, sign_request
+from soap.signing import AnswerVerifier, Block, Signs, security_tokens, sign_request
 from soap.staging import CHUNK, FolderStaging
 
 Progress = Callable[[int], None]
@@ -186,7 +186,7 @@ class Client:
     timeout: float = DEFAULT_TIMEOUT
     ssl_context: ssl.SSLContext | None = None
     security: Callable[[Transaction], bytes] | None = None
-    signer: MessageSigner | None = None
+    signer: Signs | None = None
     verifier: AnswerVerifier | None = None
     _connections: Connections = field(init=False, repr=False)
 

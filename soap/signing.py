@@ -16,7 +16,7 @@ from lxml import etree
 
 from schemas.namespaces import SOAP11, SOAP12, WSU, XOP, q
 from security import rules_signature as rules
-from security.message_writer import Block, Message, MessageSigner
+from security.message_writer import Block, Message, MessageSigner, Signs
 from security.signed_message import Expected, MessageVerifier, SignedMessage, confirmed_values, signatures_of
 from soap.body.retrieve import base64_stream
 from soap.call import Attachment, Inline, StagedPart
@@ -24,8 +24,8 @@ from soap.mtom import Parts
 from soap.wire import Wire
 
 __all__ = [
-    "SIGNER", "AnswerVerifier", "Block", "MessageSigner", "RequestVerifier", "Signature", "security_tokens", "sign_answer",
-    "sign_request",
+    "SIGNER", "AnswerVerifier", "Block", "MessageSigner", "RequestVerifier", "Signature", "Signs", "security_tokens",
+    "sign_answer", "sign_request",
 ]  # fmt: skip
 
 #: Key of the WSGI environ under which `identify` finds the certificate (DER) that signed the message.
@@ -146,7 +146,7 @@ def _read_again(attachment: Attachment) -> Pieces:
 
 
 def sign_request(
-    signer: MessageSigner,
+    signer: Signs,
     blocks: Sequence[Block],
     body: Sequence[bytes],
     contents: Mapping[str, Callable[[], Iterable[bytes]]],

@@ -15,7 +15,7 @@ import pytest
 from lxml import etree
 
 from security.message_writer import MessageSigner
-from security.pki import TestAuthority
+from security.pki import TestAuthority, signing_files
 from security.refusal import Denied
 from security.replay import MESSAGE_SEEN, ReplayStore
 from security.signed_message import MessageVerifier
@@ -94,6 +94,14 @@ def test_an_unsigned_answer_is_not_believed(pki: Pki, tmp_path: Path) -> None:
         pytest.raises(BadAnswer, match="SIG-001"),
     ):
         signing.query(GET_DOCUMENTS, [])
+
+
+def test_a_repository_signs_what_it_tells_its_registry(server: ServerProcess, pki: Pki, tmp_path: Path) -> None:
+    certificate, key = signing_files(pki.folder / "believed", "carole")
+    rows = (f"role.registry_url={server.registry}", f"security.signing_certificate={certificate}", f"security.signing_key={key}")
+    told = [word for row in rows for word in ("--set", row)]
+    with ServerProcess(tmp_path / "data", "--role", "repository", *told) as repository:
+        assert package(b"through two servers").send(repository).accepted
 
 
 def resident(pid: int, field: str) -> int:

@@ -848,6 +848,14 @@ def test_what_other_stacks_send_is_accepted(how: dict[str, object], signed: Reco
     assert answer.status == 200, answer.body
 
 
+@pytest.mark.parametrize("digits", ["", ".5", ".25", ".123", ".1234567", ".123456789"])
+def test_moments_of_any_precision(digits: str, signed: Recorder, pki: Pki) -> None:
+    envelope = peer.build(QUERY.encode(), ITI_18, URL)
+    for moment in part(envelope, "Timestamp"):
+        moment.text = f"{(moment.text or '').partition('.')[0]}{digits}Z"
+    assert post(signed, peer.sign(envelope, pki.peer("alice"))).status == 200
+
+
 def test_every_refusal_is_told_in_both_languages(signed: Recorder, pki: Pki) -> None:
     answer = post(signed, ATTACKS["a tampered Body"].run(fresh(pki), pki)).envelope
     texts = {text.get("{http://www.w3.org/XML/1998/namespace}lang"): text.text or "" for text in answer.iter(soap("Text"))}
