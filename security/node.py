@@ -8,6 +8,7 @@ Source: ITI TF-2: 3.19.6.1.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from security import rules_pki as rules
+from security.refusal import Denied
 from security.trust import Partner, Use
 from security.trust_files import LiveTrust
 
@@ -49,6 +51,13 @@ class NodeAuthentication:
         store = self.trust.refresh()
         store.check(certificate, Use.AUTHENTICATION)
         return Node(certificate_der, subject, store.partner(certificate))
+
+    def name_in(self, certificate_der: bytes | None) -> str:
+        """The subject of a certificate that was refused, for the record; empty when it cannot be read."""
+        try:
+            return self._parsed(certificate_der)[1] if certificate_der else ""
+        except Denied:
+            return ""
 
     def _parsed(self, certificate_der: bytes) -> tuple[x509.Certificate, str]:
         """The certificate and its name. Remembered: what is asked of it is judged anew each time, its octets stay the same."""
@@ -88,6 +97,9 @@ def front_certificate(environ: Mapping[str, Any]) -> bytes:
 
 
 def front_address(environ: Mapping[str, Any]) -> str:
-    """The client's address as the proxy in front saw it."""
+    """The client's address as the proxy in front saw it; empty when it says none."""
     address: str = environ.get(_ADDRESS, "")
-    return address
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        return ""

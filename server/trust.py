@@ -10,7 +10,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from lxml import etree
 from security.node import NodeAuthentication, front_address, front_certificate
 from security.ocsp import OcspOptions, OcspResponder
 from security.pki import PkiError, TestAuthority
+from security.refusal import Denied
 from security.revocation import ListFetcher, check_address
 from security.tls import LiveContext, TlsError, client_context, handshake_failure
 from security.trust import TrustOptions
@@ -184,9 +185,15 @@ def identify_node(node: NodeAuthentication | None, settings: Settings) -> Identi
 
 def node_caller(node: NodeAuthentication, environ: Mapping[str, Any], front: bool) -> Caller:
     """The authenticated node at the other end of the connection, or beyond the proxy in `front`. Raises Denied."""
-    found = node(front_certificate(environ) if front else peer_certificate(environ))
-    address = front_address(environ) if front else environ.get("REMOTE_ADDR", "")
-    return Caller(address=address, certificate_der=found.certificate_der, subject=found.subject, partner=found.partner)
+    shown = Caller(address=front_address(environ) if front else environ.get("REMOTE_ADDR", ""))
+    try:
+        shown = replace(shown, certificate_der=front_certificate(environ) if front else peer_certificate(environ))
+        found = node(shown.certificate_der)
+    except Denied as denied:
+        # The record of the refusal says where it came from, and with which certificate.
+        denied.caller = replace(shown, subject=node.name_in(shown.certificate_der))
+        raise
+    return replace(shown, subject=found.subject, partner=found.partner)
 
 
 def tls_of(settings: Settings) -> Tls | None:
