@@ -197,7 +197,8 @@ class _Application(BaseApplication):  # type: ignore[misc]
             "loglevel": "warning" if o.log_level == "info" else o.log_level,
             "accesslog": "-" if o.access_log else None,
             # Neither the query string nor any header: they may hold what belongs in no log.
-            "access_log_format": "%(h)s %(m)s %(U)s %(s)s %(B)s bytes %(M)s ms",
+            # The path as it was sent: decoded it could hold a line break.
+            "access_log_format": "%(h)s %(m)s %({raw_uri}e)s %(s)s %(B)s bytes %(M)s ms",
             "post_worker_init": announce,
         }
         for name, value in values.items():

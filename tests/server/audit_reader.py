@@ -38,7 +38,7 @@ class Message:
     def event(self) -> dict[str, str]:
         found = self.root.find("EventIdentification")
         assert found is not None
-        return dict(found.attrib)  # type: ignore[arg-type]
+        return _attributes(found)
 
     @property
     def id(self) -> tuple[str, str, str]:
@@ -59,7 +59,7 @@ class Message:
     @property
     def participants(self) -> list[tuple[dict[str, str], list[tuple[str, str, str]]]]:
         found = self.root.iterfind("ActiveParticipant")
-        return [(dict(one.attrib), [code(role) for role in one.iterfind("RoleIDCode")]) for one in found]  # type: ignore[misc]
+        return [(_attributes(one), [code(role) for role in one.iterfind("RoleIDCode")]) for one in found]
 
     @property
     def objects(self) -> list[Thing]:
@@ -88,6 +88,10 @@ class Thing:
     cycle: str = ""
     query: str = ""
     details: dict[str, str] = field(default_factory=dict)
+
+
+def _attributes(element: etree._Element) -> dict[str, str]:
+    return {str(name): str(value) for name, value in element.attrib.items()}
 
 
 def _plain(base64_text: str) -> str:
