@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conformance.report_words import word
+from conformance.report_words import alternatives, word
 from conformance.result import CaseResult, Run, Status
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _line(pdf: FPDF, text: str, size: float = 10, style: str = "", color: tuple[
     pdf.set_font("Helvetica", style=style, size=size)
     pdf.set_text_color(*color)
     wrap = WrapMode.WORD if " " in text else WrapMode.CHAR
-    pdf.multi_cell(0, size * 0.5, _latin(text), new_x="LMARGIN", new_y="NEXT", wrapmode=wrap)
+    pdf.multi_cell(0, size * 0.5, _latin(text), new_x="LMARGIN", new_y="NEXT", align="L", wrapmode=wrap)
 
 
 def _cover(pdf: FPDF, run: Run, language: str) -> None:
@@ -62,7 +62,7 @@ def _cover(pdf: FPDF, run: Run, language: str) -> None:
     verdict = word("passes", language) if run.passed else word("fails", language, count=bad)
     _line(pdf, verdict, 15, "B", _GOOD if run.passed else _BAD)
     pdf.ln(4)
-    counts = ", ".join(f"{count} {word(name, language)}" for name, count in run.counts.items())
+    counts = ", ".join(f"{word(name, language)}: {count}" for name, count in run.counts.items())
     for name, value in (
         ("target", run.target), ("profile", run.profile), ("suite", run.suite), ("started", run.started[:19].replace("T", " ")),
         ("took", f"{run.seconds:.1f} s"), ("cases", counts), ("kit", run.software), ("options", ", ".join(run.options) or "-"),
@@ -105,7 +105,7 @@ def _failure(pdf: FPDF, case: CaseResult, language: str) -> None:
     _line(pdf, f"{case.transaction}, {case.section}   {proves}", 8.5, "", _QUIET)
     for step, finding in case.findings:
         _line(pdf, f"{step.title.in_(language) or step.name}: {finding.text.in_(language)}")
-        _line(pdf, f"{word('expected', language)}: {finding.expected}   {word('got', language)}: {finding.got}", 9)
+        _line(pdf, f"{word('expected', language)}: {alternatives(finding.expected)}   {word('got', language)}: {finding.got}", 9)
     for name, text in (("reason", case.reason), ("why", case.why), ("mend", case.mend)):
         if text:
             _line(pdf, f"{word(name, language)}: {text.in_(language)}", 9.5)

@@ -17,7 +17,7 @@ from typing import Any
 from conformance.explanations.catalogue import explanations
 from conformance.message_rows import Rows, rows_of
 from conformance.report_picture import build_picture
-from conformance.report_words import word
+from conformance.report_words import alternatives, word
 from conformance.result import CaseResult, Finding, Run, Status, StepResult
 
 #: Rows of one message that the page shows at most.
@@ -62,7 +62,7 @@ def _text(value: object) -> str:
 def _head(run: Run, language: str) -> str:
     bad = sum(1 for case in run.cases if case.bad)
     verdict = word("passes", language) if run.passed else word("fails", language, count=bad)
-    counts = ", ".join(f"{count} {word(name, language)}" for name, count in run.counts.items())
+    counts = ", ".join(f"{word(name, language)}: {count}" for name, count in run.counts.items())
     facts = (
         ("target", run.target), ("profile", run.profile), ("suite", run.suite), ("started", run.started[:19].replace("T", " ")),
         ("took", f"{run.seconds:.1f} s"), ("cases", counts), ("kit", run.software), ("options", ", ".join(run.options) or "-"),
@@ -207,7 +207,7 @@ def _finding(step: StepResult, finding: Finding, language: str) -> str:
     place = f" ({_text(word('line', language))} {finding.anchor.line})" if finding.anchor else ""
     return (
         f'<div class="finding"><b>{_text(step.title.in_(language) or step.name)}</b>{place}: {_text(finding.text.in_(language))}'
-        f'<br><span class="quiet">{_text(word("expected", language))}</span> {_text(finding.expected)} '
+        f'<br><span class="quiet">{_text(word("expected", language))}</span> {_text(alternatives(finding.expected))} '
         f'<span class="quiet">{_text(word("got", language))}</span> {_text(finding.got)}</div>'
     )
 
@@ -223,7 +223,8 @@ def _step(step: StepResult, language: str) -> str:
     mark = f" ({word('prepares', language)})" if step.prepares else f" ({word('cleans', language)})" if step.cleans else ""
     told = "".join(f"<li><code>{_text(one.code)}</code> {_text(one.context)}</li>" for one in step.told)
     said = f"<p>{_text(word('told', language))}:</p><ul>{told}</ul>" if told else ""
-    outcome = f"{word('expected', language)}: {step.expected or '-'}; {word('got', language)}: {step.outcome or '-'}"
+    expected = alternatives(step.expected) or "-"
+    outcome = f"{word('expected', language)}: {expected}; {word('got', language)}: {step.outcome or '-'}"
     parts = [f"<h3>{_text(step.transaction)} {_text(step.title.in_(language))}{_text(mark)}</h3><p>{_text(outcome)}</p>{said}"]
     for which, message in (("request", step.request), ("response", step.response)):
         if message:

@@ -69,3 +69,8 @@ _WORDS: dict[str, tuple[str, str]] = {
 def word(name: str, language: str, **values: object) -> str:
     """The phrase in `en` or `fr`; KeyError for one that does not exist."""
     return _WORDS[name][LANGUAGES.index(language)].format(**values)
+
+
+def alternatives(expected: str) -> str:
+    """What was expected (`Failure A or B`), so that it reads the same in both languages."""
+    return expected.replace(" or ", " / ")
