@@ -196,7 +196,8 @@ class Run:
         """Raises ValueError for another version of the format, KeyError and TypeError for what is no run."""
         if data.get("format") != FORMAT:
             raise ValueError(f"the format of this report is {data.get('format')!r}; {FORMAT} is read here")
-        kept = {key: value for key, value in data.items() if key not in ("format", "counts", "cases", "coverage", "options")}
+        own = set(cls.__dataclass_fields__) - {"cases", "coverage", "options"}
+        kept = {key: value for key, value in data.items() if key in own}
         return cls(
             **kept,
             options=tuple(data["options"]),

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from conformance import report
 from conformance.acting import Card
 from conformance.case import INTEGRATED, PROFILES, Case, CaseError, read_suite
 from conformance.performer import BadCase
@@ -67,10 +68,8 @@ def command(address: str, folder: str, **given: Any) -> None:
         run = _nist(target, given) if given["suite"] == "nist" else _carnet(target, Path(folder), given)
     except (TargetError, CaseError, BadCase, ValueError) as error:
         raise UsageError(str(error)) from None
-    from conformance import report
-
     written = report.write(run, Path(folder), given["lang"])
-    _print_summary(run, [str(path) for path in written or ()])
+    _print_summary(run, [str(path) for path in written])
     sys.exit(0 if run.passed else 1)
 
 

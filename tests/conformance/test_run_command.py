@@ -1,0 +1,112 @@
+"""`carnet conformance run` and `cases`, as a user types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lxml import etree
+
+from conformance.result import Run, Status
+from tests.server_process import ROOT, ServerProcess
+
+FILES = ("report.html", "report.pdf", "junit.xml", "report.json", "evidence.zip", "journal.jsonl")
+
+
+def carnet(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "server", "conformance", *map(str, arguments)]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, env=environ, timeout=120, check=False)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with ServerProcess(tmp_path_factory.mktemp("command") / "data") as running:
+        yield running
+
+
+def read_run(folder: Path) -> Run:
+    return Run.of_json(json.loads((folder / "report.json").read_text()))
+
+
+def test_a_run_writes_its_files_and_ends_with_0(server: ServerProcess, tmp_path: Path) -> None:
+    done = carnet("run", "--target", server.url, "--report", tmp_path, "--case", "de-103-*", "--case", "iti8-add")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "passed" in done.stdout and "de-103-absent  classCode of a DocumentEntry is absent" in done.stdout
+    assert all((tmp_path / name).stat().st_size for name in FILES)
+    run = read_run(tmp_path)
+    assert {case.id: case.status for case in run.cases} == {"de-103-absent": Status.PASSED, "iti8-add": Status.SKIPPED}
+    assert etree.parse(tmp_path / "junit.xml").getroot().tag == "testsuites"
+    assert zipfile.ZipFile(tmp_path / "evidence.zip").testzip() is None
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_failure_ends_with_1_and_is_performed_again(server: ServerProcess, tmp_path: Path) -> None:
+    """A target file that promises what the server does not do."""
+    target = tmp_path / "target.toml"
+    base = f'[endpoints]\nregistry = "{server.registry}"\n"ITI-44" = "{server.url}/xds/iti44"\n'
+    target.write_text('options = ["limits", "patient-feed"]\n' + base)
+    cases = ("--case", "dom-002-many", "--case", "de-103-absent", "--quiet")
+    first = carnet("run", "--target", target, "--profile", "registry", "--report", tmp_path, "--lang", "fr", *cases)
+    assert first.returncode == 1 and "1 passed, 1 failed" in first.stdout
+    before = {case.id: case for case in read_run(tmp_path).cases}
+    again = carnet("run", "--target", target, "--profile", "registry", "--report", tmp_path, "--failed", *cases)
+    assert again.returncode == 1
+    after = {case.id: case for case in read_run(tmp_path).cases}
+    assert after["de-103-absent"] == before["de-103-absent"] and after["dom-002-many"] != before["dom-002-many"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--target", "nothing.toml"), "nothing.toml: No such file or directory"),
+        (("--target", "ftp://h/"), "ftp://h/: expected http://HOST:PORT"),
+        (("--target", "http://127.0.0.1:9", "--case", "zzz"), "--case zzz: no case of this profile has such an id"),
+        (("--target", "http://127.0.0.1:9", "--resume", "--failed"), "exclude each other"),
+        (("--target", "http://127.0.0.1:9", "--resume"), "nothing was begun in this folder"),
+        (("--target", "http://127.0.0.1:9", "--as", "x"), "are given together"),
+        (("--target", "http://127.0.0.1:9", "--option", "fast"), "--option: fast: known are"),
+        (("--target", "http://127.0.0.1:9", "--suite", "nist"), "needs --plans DIR"),
+        (("--target", "http://127.0.0.1:9", "--feed", "host:1"), "--feed host:1: expected mllp://"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_says_what_is_right(arguments: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    done = carnet("run", "--report", tmp_path / "r", *arguments)
+    assert done.returncode == 2 and told in done.stderr
+
+
+def test_nist_plans_run_from_the_command(server: ServerProcess, shared: Path, tmp_path: Path) -> None:
+    plans = shared / "data" / "nist"
+    done = carnet(
+        "run",
+        "--suite",
+        "nist",
+        "--plans",
+        plans,
+        "--target",
+        server.url,
+        "--report",
+        tmp_path,
+        "--case",
+        "16101",
+        "--case",
+        "11990",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = read_run(tmp_path)
+    status = {case.id: case.status for case in run.cases}
+    assert status == {"nist-11990": Status.PASSED, "nist-16101": Status.SKIPPED}
+    (sent,) = [step for case in run.cases for step in case.steps][:1]
+    assert b"SubmitObjectsRequest" in sent.request.body and b"RegistryResponse" in sent.response.body
+
+
+def test_cases_are_listed(tmp_path: Path) -> None:
+    rows = json.loads(carnet("cases", "--json", "--case", "rm-00*").stdout)
+    assert [row["id"] for row in rows] == [f"rm-{n:03}" + row["id"][6:] for n, row in enumerate(rows, 1)] and len(rows) == 9
+    assert "9 cases" in carnet("cases", "--case", "rm-00*", "--lang", "fr").stdout
