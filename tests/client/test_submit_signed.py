@@ -89,3 +89,20 @@ def test_a_card_is_needed(pki: Path, tmp_path: Path) -> None:
     [file, *_] = sample(tmp_path, seed=79)
     ran = CliRunner().invoke(program, ["submit", "--sign", str(file)])
     assert ran.exit_code == 2 and "--pki DIR and --as NAME" in ran.output
+
+
+def test_everything_signed_at_once(pki: Path, tmp_path: Path) -> None:
+    """The card connects, asserts, signs the message and the set; the server believes the folder's authority for all of it."""
+    options = ["--secure", "--pki", str(pki), "--set", "domain.patients=open", "--set", "security.document_signatures=refuse"]
+    server = ServerProcess(tmp_path / "data", *options, "--set", "security.signed_sets=true").start(healthy=False)
+    with server:
+        [patient] = make_patients(1, 80)
+        [document] = make_documents(patient, 1, 80)
+        file = tmp_path / document.file_name
+        file.write_bytes(document.data)
+        card = ["--url", server.url, "--sign", "--sign-message", "--pki", str(pki), "--as", "doctor", "--structure", "hospital"]
+        ran = CliRunner().invoke(program, ["submit", *card, str(file)])
+        assert ran.exit_code == 0 and "warning" not in ran.output, ran.output + server.log()
+        unsigned = [option for option in card if option != "--sign"]
+        ran = CliRunner().invoke(program, ["submit", *unsigned, "--unique-id", "2.25.77", str(file)])
+        assert ran.exit_code == 1 and "DSG-001" in ran.output, ran.output
