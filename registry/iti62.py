@@ -53,7 +53,7 @@ class RemoveMetadata:
                 asked = replace(removal, ids=tuple(acting.widened(connection, state, removal.ids)))
             findings = check(asked, state, policy)
             if findings:
-                raise Refused(findings if acting is None else acting.told(connection, findings))
+                raise Refused(findings if acting is None else acting.told(connection, findings, removal.ids))
             objects = [found for id in dict.fromkeys(asked.ids) if (found := state.find(id)) is not None]
             if acting is not None:
                 acting.judge_removal(connection, objects)

@@ -82,10 +82,10 @@ class Acting:
         kept = {link.entryUUID for uuid in staying for link in state.members_of(uuid) if link.targetObject in hidden}
         return [id for id in ids if id not in staying and id not in kept] + sorted(links & hidden)
 
-    def told(self, connection: Connection, findings: Sequence[Finding]) -> Sequence[Finding]:
-        """Without what speaks of something hidden; one that speaks of nothing where none is left."""
+    def told(self, connection: Connection, findings: Sequence[Finding], named: Sequence[str]) -> Sequence[Finding]:
+        """Without what speaks of something hidden that was not `named`; one that speaks of nothing where none is left."""
         said = [(one, set(_UUID.findall(f"{one.object} {one.message} {one.value}"))) for one in findings]
-        hidden = self.hidden(connection, set[str]().union(*(uuids for _, uuids in said)))
+        hidden = self.hidden(connection, set[str]().union(*(uuids for _, uuids in said)) - set(named))
         shown = [one for one, uuids in said if not uuids & hidden]
         return shown or [replace(one, object="", value="", message="it is not possible") for one in findings[:1]]
 
