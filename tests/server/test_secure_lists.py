@@ -6,19 +6,22 @@ import http.client
 import re
 import socket
 import stat
-import subprocess
-import sys
 import time
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import pytest
+from click.testing import CliRunner
+
 from security.pki import TestAuthority
 from security.tls import client_context
+from server.__main__ import program
+from server.http import listen_at
 from tests.server.exchange import announce
 from tests.server.test_secure import CERTIFICATES_ALONE, asked, rule_of
-from tests.server_process import ROOT, ServerProcess
+from tests.server_process import ServerProcess
 
 
 def test_lists_come_over_http_and_outlive_their_authority(tmp_path: Path) -> None:
@@ -79,29 +82,25 @@ def over_socket(path: Path, target: str) -> bytes:
     return data
 
 
-def refused(data: Path, path: Path) -> str:
-    """What `serve --socket` says when it does not start."""
-    done = subprocess.run(
-        [sys.executable, "-m", "server", "serve", "--data", str(data), "--socket", str(path)],
-        cwd=data.parent, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert done.returncode == 2, done.stdout + done.stderr
-    return done.stderr
-
-
-def test_a_unix_socket_is_served_and_what_stands_at_its_path_is_looked_at(tmp_path: Path) -> None:
+def test_a_unix_socket_is_served(tmp_path: Path) -> None:
     path = tmp_path / "carnet.sock"
     with ServerProcess(tmp_path / "one", "--socket", str(path)).start(healthy=False) as server:
         assert stat.S_IMODE(path.stat().st_mode) == 0o660
         assert b'"status": "ok"' in over_socket(path, "/health")
         assert b" 403 " in over_socket(path, "/metrics").split(b"\r\n")[0], "who comes over a socket is nobody known"
         assert f"unix socket {path}" in server.log()
-        assert "a server listens there" in refused(tmp_path / "two", path)
-        server.kill()
+
+
+def test_what_stands_at_the_path_of_a_socket_is_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "carnet.sock"
+    with listen_at(str(path)), pytest.raises(OSError, match="a server listens there"):
+        listen_at(str(path))
     assert path.exists(), "a dead server leaves it behind"
-    with ServerProcess(tmp_path / "one", "--socket", str(path)).start(healthy=False):
-        assert b'"status": "ok"' in over_socket(path, "/health")
-    path.unlink(missing_ok=True)
+    listen_at(str(path)).close()
+    path.unlink()
     path.write_text("precious")
-    assert "something that is no socket stands there" in refused(tmp_path / "two", path)
+    with pytest.raises(OSError, match="something that is no socket stands there"):
+        listen_at(str(path))
     assert path.read_text() == "precious"
+    done = CliRunner().invoke(program, ["serve", "--data", str(tmp_path / "store"), "--socket", str(path)])
+    assert done.exit_code == 2 and f"server.socket = {path}: something that is no socket" in done.output
