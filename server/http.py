@@ -34,6 +34,7 @@ from functools import partial
 from pathlib import Path
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any
+from urllib.parse import quote
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.http.body import Body, LengthReader
@@ -197,8 +198,7 @@ class _Application(BaseApplication):  # type: ignore[misc]
             "loglevel": "warning" if o.log_level == "info" else o.log_level,
             "accesslog": "-" if o.access_log else None,
             # Neither the query string nor any header: they may hold what belongs in no log.
-            # The path as it was sent: decoded it could hold a line break.
-            "access_log_format": "%(h)s %(m)s %({raw_uri}e)s %(s)s %(B)s bytes %(M)s ms",
+            "access_log_format": "%(h)s %(m)s %({carnet.path}e)s %(s)s %(B)s bytes %(M)s ms",
             "post_worker_init": announce,
         }
         for name, value in values.items():
@@ -220,6 +220,7 @@ class Admission:
         self._upload_slots = threading.BoundedSemaphore(options.uploads)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        environ["carnet.path"] = quote(environ.get("PATH_INFO", ""))  # for the log: decoded it could hold a line break
         if isinstance(environ.get("gunicorn.socket"), ssl.SSLSocket):
             environ["wsgi.url_scheme"] = "https"
         if environ["PATH_INFO"] in ("/health", "/metrics"):

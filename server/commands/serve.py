@@ -43,13 +43,14 @@ def serve(settings: Settings) -> None:
     """Prepare the store, then answer requests until a signal comes."""
     # The program is loaded once, before any fork: the first start takes half the time, and a worker that must be replaced is
     # there again after a twentieth of a second instead of half a second.
-    from server import http, identify, identity_feed, metrics, preparation, signing, trust, wiring
+    from server import audit_setup, http, identify, identity_feed, metrics, preparation, signing, trust, wiring
     from server.settings import SettingError
 
     try:
         wiring.wire_of(settings)
         wiring.policies(settings)
         identity_feed.authorities(settings)
+        audit_setup.receiver_of(settings)
         trust.check(settings)
         signing.check(settings)
         identify.check(settings)

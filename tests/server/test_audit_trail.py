@@ -20,11 +20,15 @@ from security.audit_chain import AnchorFile
 from security.audit_forward import Forwarder, told
 from security.audit_store import AuditStore
 from security.identity import Assertion, Coded
+from security.pki import TestAuthority, tls_files
 from security.refusal import Denied
+from security.syslog import Receiver
 from server.__main__ import program
 from server.audit import Trail
 from server.audit_keeper import Keeper, KeeperOptions
 from server.audit_report import traces
+from server.audit_setup import receiver_of
+from server.settings import SettingError, load
 from soap.call import Call, Caller
 from soap.endpoint import Exchange
 from storage.database import open_database
@@ -230,6 +234,35 @@ def test_a_submission_and_its_record_are_both_there_or_neither(tmp_path: Path, s
     assert checked(data).wrong == ()
 
 
+def test_a_server_without_a_trail(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with ServerProcess(data, "--patients", "open", "--set", "audit.enabled=false") as server:
+        sent = submission(900)
+        wire = Wire(server.repository, server.registry)
+        assert wire.provide(sent).status.endswith("Success") and {*wire.query(sent.documents)} == {*sent.documents}
+    assert not (data / "audit-key").exists() and not (data / "audit-anchors").exists()
+
+
+def test_the_receiver_out_of_the_settings(tmp_path: Path) -> None:
+    authority = TestAuthority.create(tmp_path / "pki")
+    authority.issue("server", "localhost")
+    certificate, key = (str(path) for path in tls_files(tmp_path / "pki", "localhost"))
+    given = {
+        "audit.syslog": "[::1]:6514", "audit.syslog_authorities": str(tmp_path / "pki" / "ca.crt"),
+        "audit.syslog_certificate": certificate, "audit.syslog_key": key, "audit.syslog_end": "fin",
+    }  # fmt: skip
+    receiver = receiver_of(load(options=given, environ={}))
+    assert receiver == Receiver("::1", 6514, given["audit.syslog_authorities"], certificate, key, fin=True)
+    for name, value, said in (
+        ("audit.syslog", "nowhere", "accepted: HOST:PORT"),
+        ("audit.syslog", "host:99999", "accepted: HOST:PORT"),
+        ("audit.syslog_authorities", "/no/such/file", r"audit\.syslog_authorities, .*No such file"),
+        ("audit.syslog_key", given["audit.syslog_authorities"], r"audit\.syslog_key"),
+    ):
+        with pytest.raises(SettingError, match=said):
+            receiver_of(load(options={**given, name: value}, environ={}))
+
+
 def test_a_start_without_the_key_is_refused(tmp_path: Path) -> None:
     data = tmp_path / "data"
     announce(data)
@@ -327,8 +360,6 @@ def test_one_of_two_keepers_works_until_it_ends(trail: Trail, tmp_path: Path) ->
     sent: list[str] = []
 
     def forwarder(name: str) -> Forwarder:
-        from security.syslog import Receiver
-
         def send(receiver: object, context: object, batch: Sequence[bytes]) -> None:
             sent.extend(name for _ in batch)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server import identify, identity_feed, trust, wiring
+from server import audit_setup, identify, identity_feed, trust, wiring
 from server.commands.serve import greeting, is_local, options_of
 from server.settings import GROUPS, TABLE, Row, SettingError, Settings, load
 from server.settings_page import settings_page
@@ -116,9 +116,10 @@ OTHER: dict[str, Any] = {
     "security.crl_urls": "http://lists.example/ca.crl",
     "security.ocsp_url": "http://ocsp.example/",
     "store.database": "sqlite:////other/store.sqlite",
+    "audit.syslog": "log.example:6514",
 }
 #: Read where the thing itself is made; each has a test of its own: in test_serve.py, test_secure.py, test_mllp.py,
-#: test_two_servers.py, test_patient_record.py, test_assertion_wire.py, proof/test_rights_matrix.py or here.
+#: test_two_servers.py, test_patient_record.py, test_audit_trail.py, test_assertion_wire.py, proof/test_rights_matrix.py or here.
 ELSEWHERE = {
     "domain.folder",
     "server.host", "server.port", "server.metrics", "server.workers", "store.data", "store.collect_hours", "role.role",
@@ -126,6 +127,7 @@ ELSEWHERE = {
     "domain.on_demand", "domain.retention_years",
     "mllp.port", "mllp.certificate", "mllp.key", "mllp.authorities",
     "server.socket", "security.secure", "security.front", "security.certificate", "security.key", "security.ocsp",
+    "audit.enabled", "audit.syslog_authorities", "audit.syslog_certificate", "audit.syslog_key", "audit.syslog_end",
     "security.policy", "security.rights_reading", "security.consent_policies", "security.assertion_issuers",
 }  # fmt: skip
 
@@ -166,6 +168,10 @@ def governed(settings: Settings) -> list[object]:
         trust.trust_options(settings),
         trust.ocsp_options(settings),
         trust.fetch_interval(settings),
+        audit_setup.key_path(settings),
+        audit_setup.source_of(settings),
+        audit_setup.receiver_of(settings),
+        audit_setup.keeper_options(settings),
         settings.base_url(),
         settings.database_url(),
     ]
