@@ -36,6 +36,7 @@ from security.access import INVISIBLE, SECRET, Grant, Ihe, MatrixPolicy, Policy,
 from security.access_changes import masks_of
 from security.rules_vihf import OTHER_PATIENT
 from security.saml_names import NORMAL
+from server.identify import assertions
 from server.settings import SettingError, Settings
 from soap.body.adhoc_query import parse_adhoc_query
 from soap.call import Answer, Call, Caller, Handler
@@ -82,6 +83,15 @@ def policy_in_force(settings: Settings) -> Policy:
             "metadata: set role.role = both, or leave security.policy = ihe"
         )
     return policy
+
+
+def check(settings: Settings) -> None:
+    """What can be told before the server starts. Raises SettingError."""
+    if not isinstance(policy_in_force(settings), Ihe) and assertions(settings) == "off":
+        raise SettingError(
+            f"security.policy = {settings.security.policy} asks who acts, and assertions are not looked at: give --secure and "
+            "--pki, or security.assertions with security.authorities"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def serve(settings: Settings) -> None:
     """Prepare the store, then answer requests until a signal comes."""
     # The program is loaded once, before any fork: the first start takes half the time, and a worker that must be replaced is
     # there again after a twentieth of a second instead of half a second.
-    from server import audit_setup, http, identify, identity_feed, metrics, preparation, signing, trust, wiring
+    from server import access, audit_setup, http, identify, identity_feed, metrics, preparation, signing, trust, wiring
     from server.settings import SettingError
 
     try:
@@ -54,6 +54,7 @@ def serve(settings: Settings) -> None:
         trust.check(settings)
         signing.check(settings)
         identify.check(settings)
+        access.check(settings)
         tls = trust.tls_of(settings)
     except SettingError as error:
         raise UsageError(str(error)) from None

@@ -17,7 +17,7 @@ from security.identity import Assertion
 from security.refusal import Denied
 from security.trust import Partner
 from server.__main__ import program
-from server.access import Guard, access_of, policy_in_force
+from server.access import Guard, access_of, check
 from server.identity_feed import feed_allowed
 from server.settings import SettingError, Settings, load
 from soap.call import Answer, Call, Caller
@@ -83,12 +83,13 @@ def test_the_operator_has_a_row_of_his_own(tmp_path: Path) -> None:
         ({"security.policy": "dmp-de"}, ("security.policy = 'dmp-de'", "accepted: ihe, dmp-fr or the path")),
         ({"security.policy": "dmp-fr", "security.rights_reading": "mild"}, ("mild: accepted: strict, open",)),
         ({"security.policy": "dmp-fr", "role.role": "repository", "role.registry_url": "http://x/y"}, ("role.role = both",)),
+        ({"security.policy": "dmp-fr"}, ("assertions are not looked at",)),
         ({"security.consent_policies": "1.2.3"}, ("set security.policy as well",)),
     ],
 )
 def test_a_policy_that_cannot_be_asked_is_refused_at_start(options: dict[str, str], words: tuple[str, ...]) -> None:
     with pytest.raises(SettingError) as refused:
-        policy_in_force(load(options=options, environ={}))
+        check(load(options=options, environ={}))
     for word in words:
         assert word in str(refused.value)
 
