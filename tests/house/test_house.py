@@ -26,6 +26,7 @@ GATES = {
     "cryptography": ("security/",),
     "click": ("server/__main__.py", "server/commands/"),
     "rich": ("server/__main__.py", "server/commands/"),
+    "fpdf": ("conformance/pdf.py",),
     "saxonche": ("conformance/schematron.py",),
 }
 LINES = 450
@@ -45,7 +46,12 @@ def test_a_dependency_is_imported_at_its_gate_only(dependency: str) -> None:
 
 def test_every_dependency_has_a_gate_or_is_everybodys() -> None:
     """lxml is the language of three floors; legacy-cgi is spyne's and never imported by name."""
-    distribution_of = {"psycopg": "psycopg[binary]", "pysqlite3": "pysqlite3-binary", "prometheus_client": "prometheus-client"}
+    distribution_of = {
+        "psycopg": "psycopg[binary]",
+        "pysqlite3": "pysqlite3-binary",
+        "prometheus_client": "prometheus-client",
+        "fpdf": "fpdf2",
+    }
     required = {re.split(r"[>=<;\s]", line)[0] for line in setup()["options"]["install_requires"].split("\n") if line}
     extras = {re.split(r"[>=<;\s]", line)[0] for line in setup()["options.extras_require"]["schematron"].split("\n") if line}
     gated = {distribution_of.get(name, name) for name in GATES} - {"sqlite3"}
