@@ -24,7 +24,7 @@ from tests.soap.messages import ITI_18, QUERY, RETRIEVE, Recorder
 from tests.soap.test_signed_answers import CONFIRMATION, EVERYTHING, ask, whole
 from tests.soap.test_signed_attacks import URL, post
 
-JARS = ("wss4j", "xmlsec", "slf4j-api", "slf4j-nop", "commons-logging", "xalan2", "xercesImpl", "xml-apis")
+JARS = ("wss4j", "xmlsec", "slf4j-api", "slf4j-nop", "commons-logging", "commons-codec")
 FOLDER = Path("/usr/share/java")
 PASSWORD = "changeit"
 SHA256 = "http://www.w3.org/2001/04/xmlenc#sha256"
