@@ -27,6 +27,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "metadata" / "rules"))
 
 from french_cases import FrenchMessage
 from rules_message import Message, document_entry, folder
+from update_cases import base as update
 
 _BY_CODE = {t.code: t for t in Transaction}
 _OBJECT_ATTRIBUTES = ("id", "lid", "home", "status", "objectType", "mimeType", "associationType", "sourceObject", "targetObject")
@@ -44,7 +45,10 @@ def fragment(text: str) -> etree._Element:
 def message_of(one: Explanation) -> Message:
     """The message that an example bends."""
     place = one.place
-    transaction = _BY_CODE[place.get("transaction", "ITI-41" if place.get("base") == "cda" else "ITI-42")]
+    usual = {"cda": "ITI-41", "update": "ITI-57"}.get(place.get("base", ""), "ITI-42")
+    transaction = _BY_CODE[place.get("transaction", usual)]
+    if place.get("base") == "update":
+        return update(transaction)
     message = FrenchMessage(transaction) if place.get("base") in ("french", "cda") else \
         Message(transaction, full=place.get("base") == "full" or place.get("on") == "folder")  # fmt: skip
     message.options |= frozenset(place.get("options", ()))
@@ -153,4 +157,4 @@ def _without(raw: RegistryObject, attribute: Attribute) -> Iterator[tuple[str, A
     elif attribute.carrier is Carrier.NAME:
         yield "name", ()
     else:
-        yield {Carrier.MIME_TYPE: "mimeType", Carrier.HOME: "home"}[attribute.carrier], None
+        yield {Carrier.MIME_TYPE: "mimeType", Carrier.HOME: "home", Carrier.LID: "lid"}[attribute.carrier], None

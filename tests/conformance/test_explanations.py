@@ -29,9 +29,9 @@ from tests.conformance.placing import Message, fragment, message_of, placed
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = explanations()
-#: Rules whose example cannot be put into a message of the rule tests: updates need a registered object of their own, removals are
-#: no submissions, documents are judged by their octets. Their cases stand in the rule tests.
-_BY_CASE = ("UPD-", "RMU-", "RM-", "REP-")
+#: Rules whose example cannot be put into a message of the rule tests: removals are no submissions, documents are judged by their
+#: octets. Their cases stand in the rule tests.
+_BY_CASE = ("RM-", "REP-")
 EXAMPLES = [one for one in BOOK.values() if one.kind == "rule" and one.wrong and not one.id.startswith(_BY_CASE)]
 #: Families in which every rule has an example.
 _SHOWN = ("SUB", "OBJ", "SS", "DE", "FD", "AU", "RID", "AS", "CODE", "ADV")
