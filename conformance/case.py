@@ -11,7 +11,8 @@ either `[[case.step]]` tables or the short form of a refusal:
     right = []                                  how the same message is made right; it is sent again and accepted
 
 so that each refusal is proved together with its mend, and that nothing of what was refused had been kept. With
-`status = "Success"` the wrong message is one that a registry takes, with a warning if it likes.
+`status = "Success"` the wrong message is one that a registry takes, with a warning if it likes; with `["Failure", "Fault"]`
+the schemas of the standard forbid it, so that a fault is as right.
 
 Expectations are typed here from the standard; nothing of them is computed from the rule table.
 """
@@ -212,13 +213,14 @@ def _refusal(table: Mapping[str, Any], where: str) -> Iterator[Step]:
     for number, earlier in enumerate(table.get("before", ()), 1):
         transaction, _, pieces = earlier.rpartition(": ")
         yield Step(transaction or send, accepted, f"before-{number}", _TEXTS["before"], make=pieces, prepares=True)
-    status, codes = table.get("status", "Failure"), tuple(table.get("codes", ()))
-    if status == "Failure" and not codes:
+    statuses, codes = _statuses(table.get("status", "Failure"), where), tuple(table.get("codes", ()))
+    refused = "Failure" in statuses
+    if refused and not codes:
         raise CaseError(f"{where}: codes is missing")
-    expect = Expect((status,), codes if status == "Failure" else ())
-    title = _TEXTS["wrong"] if status == "Failure" else _TEXTS["odd"]
+    expect = Expect(statuses, codes if refused else ())
+    title = _TEXTS["wrong"] if refused else _TEXTS["odd"]
     yield Step(send, expect, "wrong", title, make=make, change=_rows(table.get("wrong", ()), where))
-    if status == "Failure":
+    if refused:
         right = _rows(table.get("right", ()), where)
         if "right_make" in table:
             yield Step(send, accepted, "right", _TEXTS["right"], make=table["right_make"], change=right)
@@ -238,13 +240,8 @@ _TEXTS = {
 
 def _step(table: Mapping[str, Any], case: Mapping[str, Any], where: str) -> Step:
     _known(table, _STEP_KEYS, where)
-    status = table.get("status", "Success")
-    statuses = (status,) if isinstance(status, str) else tuple(status)
-    unknown = set(statuses) - set(STATUSES)
-    if unknown:
-        raise CaseError(f"{where}: status {sorted(unknown)}: expected one of {', '.join(STATUSES)}")
     expect = Expect(
-        statuses,
+        _statuses(table.get("status", "Success"), where),
         tuple(table.get("codes", ())),
         tuple(table.get("warns", ())),
         tuple(table.get("fault", ())),
@@ -271,6 +268,14 @@ def _step(table: Mapping[str, Any], case: Mapping[str, Any], where: str) -> Step
         wait=table.get("wait", False),
         **texts,
     )
+
+
+def _statuses(status: str | Sequence[str], where: str) -> tuple[str, ...]:
+    statuses = (status,) if isinstance(status, str) else tuple(status)
+    unknown = set(statuses) - set(STATUSES)
+    if unknown:
+        raise CaseError(f"{where}: status {sorted(unknown)}: expected one of {', '.join(STATUSES)}")
+    return statuses
 
 
 def _rows(rows: Sequence[Sequence[str]], where: str) -> tuple[tuple[str, ...], ...]:

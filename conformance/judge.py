@@ -119,8 +119,6 @@ class Judge:
     things: Mapping[str, Thing]
     message_id: str = ""
     strangers: bool = False
-    rules: tuple[str, ...] = ()
-    section: str = ""
 
     def findings(self) -> Iterator[Finding]:
         """Everything that is not as it must be; after a wrong status nothing further is looked at."""
@@ -157,6 +155,8 @@ class Judge:
             ("warning", self.expect.warns, warnings),
             ("fault", self.expect.fault, self.reply.codes),
         ):
+            if check == "code" and self.reply.status == "Fault" and not self.expect.fault:
+                continue  # a fault is among the statuses: it has no error code
             if wanted and not set(wanted) & set(got):
                 told = ", ".join(dict.fromkeys(got)) or "-"
                 anchor = "errorCode=" if check != "fault" else "Value"
@@ -230,7 +230,7 @@ class Judge:
 
     def _finding(self, check: str, expected: str, got: str, text: Text, excerpt: str = "", section: str = "") -> Finding:
         anchor = anchor_of(self.reply.exchanged.response.octets, excerpt) if excerpt else None
-        return Finding(check, expected, got, text, anchor, self.rules, section or self.section)
+        return Finding(check, expected, got, text, anchor, (), section)
 
 
 def anchor_of(octets: bytes, excerpt: str) -> Anchor | None:

@@ -340,10 +340,10 @@ def _has_id(outgoing: Outgoing, message_id: str) -> bool:
 
 
 def _about(finding: Finding, case: Case) -> Finding:
-    """With what the case proves."""
-    return Finding(
-        finding.check, finding.expected, finding.got, finding.text, finding.anchor, case.proves, finding.section or case.section
-    )
+    """With what the case proves, unless it is about something that holds for every answer (then it says its own section)."""
+    if finding.section:
+        return finding
+    return replace(finding, rules=case.proves, section=case.section)
 
 
 def _pairs(items: Sequence[str], scene: Scene) -> Iterator[tuple[str, str]]:

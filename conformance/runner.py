@@ -127,15 +127,12 @@ class Runner:
         """Why a case cannot be performed."""
         for option in case.options:
             refused = option.startswith("!")
-            if (option.removeprefix("!") in self.target.options) == refused:
-                name = option.removeprefix("!")
-                if refused:
-                    return Text(
-                        f"the target is said to have {name}: {OPTIONS[name]}", f"la cible déclare {name} : {OPTIONS[name]}"
-                    )
+            name = option.removeprefix("!")
+            if (name in self.target.options) == refused:
+                said, word = OPTIONS[name], ("without", "sans") if refused else ("with", "avec")
                 return Text(
-                    f"it is for targets with the option {name} ({OPTIONS[name]})",
-                    f"il vaut pour les cibles avec l'option {name} ({OPTIONS[name]})",
+                    f"it is for targets {word[0]} the option {name} ({said.en})",
+                    f"il vaut pour les cibles {word[1]} l'option {name} ({said.fr})",
                 )
         if case.domain and case.domain != self.target.domain:
             return Text(f"it is for the affinity domain {case.domain}", f"il vaut pour le domaine d'affinité {case.domain}")

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.acting import Card
+from conformance.result import Text
 from metadata.vocabulary import TRANSACTION_BY_ACTION
 from soap.client import addresses_of_wsdl
 from soap.client_errors import ClientError
@@ -28,19 +29,58 @@ REGISTRY = ("ITI-42", "ITI-18", "ITI-57", "ITI-61", "ITI-62", "ITI-92")
 REPOSITORY = ("ITI-41", "ITI-43", "ITI-86")
 #: What a target may be said to do, and what a case may ask for.
 OPTIONS = {
-    "patient-feed": "it refuses patients that were never announced",
-    "merge": "it takes part in merges of patients",
-    "any-code": "it takes codes of every code system",
-    "title-query": "it answers FindDocumentsByTitle, an extension in use in Germany",
-    "ci-sis": "its affinity domain is the French one",
-    "archive": "it knows the statuses Archived and Deleted of the French DMP",
-    "code-lists": "its affinity domain closes code lists",
-    "limits": "its affinity domain limits number and size of documents",
-    "limited-metadata": "it accepts limited metadata",
-    "no-removal": "its affinity domain lets nothing be removed",
-    "secure": "it asks who is calling: TLS with a card, and an assertion in each message",
-    "tolerant": "it takes what real clients send though the standard has it otherwise",
-    "documents-apart": "documents are removed (ITI-86) only after their metadata",
+    "patient-feed": Text(
+        "it refuses patients that were never announced",
+        "elle refuse les patients jamais annoncés",
+    ),
+    "merge": Text(
+        "it takes part in merges of patients",
+        "elle prend part aux fusions de patients",
+    ),
+    "any-code": Text(
+        "it takes codes of every code system",
+        "elle accepte les codes de tout système",
+    ),
+    "title-query": Text(
+        "it answers FindDocumentsByTitle, an extension in use in Germany",
+        "elle répond à FindDocumentsByTitle, extension allemande",
+    ),
+    "ci-sis": Text(
+        "its affinity domain is the French one",
+        "son domaine d'affinité est le français",
+    ),
+    "archive": Text(
+        "it knows the statuses Archived and Deleted of the French DMP",
+        "elle connaît les statuts Archived et Deleted du DMP",
+    ),
+    "code-lists": Text(
+        "its affinity domain closes code lists",
+        "son domaine d'affinité ferme des listes de codes",
+    ),
+    "limits": Text(
+        "its affinity domain limits number and size of documents",
+        "son domaine d'affinité limite nombre et taille des documents",
+    ),
+    "limited-metadata": Text(
+        "it accepts limited metadata",
+        "elle accepte les métadonnées limitées",
+    ),
+    "no-removal": Text(
+        "its affinity domain lets nothing be removed",
+        "son domaine d'affinité n'autorise aucune suppression",
+    ),
+    "secure": Text(
+        "it asks who is calling: TLS with a card, and an assertion in each message",
+        "elle demande qui appelle : TLS avec carte, assertion dans chaque message",
+    ),
+    "tolerant": Text(
+        "it takes what real clients send though the standard has it otherwise",
+        "elle accepte ce qu'envoient de vrais clients malgré la norme",
+    ),
+    "documents-apart": Text(
+        "documents are removed (ITI-86) only after their metadata",
+        "les documents se suppriment (ITI-86) seulement après leurs métadonnées",
+    ),
 }
 _KEYS = {
     "name", "options", "feed", "patients", "repository_unique_id", "assigning_authority", "endpoints", "codes", "domain",
