@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from lxml import etree
 
 from conformance.check import check_octets
 from conformance.explanations.catalogue import explanations
 from server.__main__ import program
 from tests.conformance import files
+from tests.conformance.placing import fragment
 
 BOOK = explanations()
 ACTION_41 = "urn:ihe:iti:2007:ProvideAndRegisterDocumentSet-b"
@@ -169,6 +171,23 @@ def test_identifiers_and_schema() -> None:
     for example, wanted in ((entry.wrong, True), (entry.right, False)):
         text = files.provide().replace(files.entry(), example)
         assert ("XSD-001" in rules(text.encode())) == wanted
+
+
+@pytest.mark.parametrize("id", ["RM-001", "RM-002", "RM-003"])
+def test_a_removal(id: str) -> None:
+    wrong, right = (etree.tostring(fragment(text)[0]) for text in (BOOK[id].wrong, BOOK[id].right))
+    judged(id, wrong, right)
+
+
+@pytest.mark.parametrize("id", ["REP-001", "REP-002"])
+def test_a_document_and_its_entry(id: str) -> None:
+    def data(example: str) -> bytes:
+        text = example.replace("cid:1@", "cid:doc@").replace(
+            "<xop:Include", '<xop:Include xmlns:xop="http://www.w3.org/2004/08/xop/include"'
+        )
+        return files.request(files.package(files.envelope(_DOCUMENT.sub(lambda _: text, files.provide()))))
+
+    judged(id, data(BOOK[id].wrong), data(BOOK[id].right))
 
 
 @pytest.mark.parametrize("id", ["ANS-001", "ANS-002", "ANS-003"])

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-from lxml import etree
 
 from conformance.explanations.catalogue import (
     LANGUAGES,
@@ -29,9 +28,8 @@ from tests.conformance.placing import Message, fragment, message_of, placed
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = explanations()
-#: Rules whose example cannot be put into a message of the rule tests: removals are no submissions, documents are judged by their
-#: octets. Their cases stand in the rule tests.
-_BY_CASE = ("RM-", "REP-")
+#: Rules whose example is no part of a submission's metadata: `test_explained_examples.py` judges these as files.
+_BY_CASE = ("RM-", "REP-001", "REP-002")
 EXAMPLES = [one for one in BOOK.values() if one.kind == "rule" and one.wrong and not one.id.startswith(_BY_CASE)]
 #: Families in which every rule has an example.
 _SHOWN = ("SUB", "OBJ", "SS", "DE", "FD", "AU", "RID", "AS", "CODE", "ADV")
@@ -123,9 +121,3 @@ def test_words_find_ids() -> None:
     with pytest.raises(KeyError):
         explain("DE-999")
     assert len(ids(("wire",))) == len(QUIRKS)
-
-
-def test_the_removal_examples_are_requests() -> None:
-    for id in ("RM-001", "RM-002", "RM-003"):
-        for text in (BOOK[id].wrong, BOOK[id].right):
-            assert etree.QName(fragment(text)[0]).localname == "RemoveObjectsRequest"
