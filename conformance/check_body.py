@@ -48,6 +48,15 @@ TRANSACTIONS = {
     q(XDS, "RetrieveDocumentSetRequest"): Transaction.ITI_43, q(RMD, "RemoveDocumentsRequest"): Transaction.ITI_86,
 }  # fmt: skip
 _WITH_REQUESTS = (q(XDS, "RetrieveDocumentSetRequest"), q(RMD, "RemoveDocumentsRequest"))
+#: Elements that vendors write by hand, and the namespace that each belongs to.
+_NAMESPACES = {
+    **dict.fromkeys(
+        "RegistryObjectList ExtrinsicObject RegistryPackage Association Classification ExternalIdentifier Slot ValueList Value "
+        "Name Description LocalizedString VersionInfo AdhocQuery ObjectRefList ObjectRef".split(), RIM,
+    ),
+    "SubmitObjectsRequest": LCM, "ResponseOption": QUERY, "Document": XDS, "DocumentRequest": XDS,
+}  # fmt: skip
+_KNOWN = frozenset(_NAMESPACES.values())
 #: Elements of ebRIM that are looked at alone.
 FRAGMENTS = ("RegistryObjectList", "ExtrinsicObject", "RegistryPackage", "Association")
 #: Rules that compare an object with others of its submission: they say nothing of one that stands alone.
@@ -90,12 +99,18 @@ def check_body(
 def check_schema(lint: Lint, tree: Tree, body: etree._Element, name: str) -> None:
     """What the XSD has against the body."""
     for found in validate(body, name, lenient=True):
-        place = _at_path(tree, body, found.path)
-        remedy = "Write it as the schemas demand; order and namespace are the usual culprits."
-        lint.add("XSD-001", Level.ERROR, found.message, place, remedy=remedy, part=tree.part, subject=found.path)
+        element = _at_path(body, found.path)
+        message, remedy = found.message, "Write it as the schemas demand; order and namespace are the usual culprits."
+        right = _NAMESPACES.get(etree.QName(element).localname)
+        sent = etree.QName(element).namespace or ""
+        if right is not None and sent != right and sent not in _KNOWN:
+            message = f"{etree.QName(element).localname} is in the namespace '{sent}', which is none of IHE's"
+            remedy = f"Declare the namespace {right} for it and what it holds, letter by letter."
+        lint.add("XSD-001", Level.ERROR, message, tree.place(element), remedy=remedy, part=tree.part, subject=found.path)
 
 
-def _at_path(tree: Tree, body: etree._Element, path: str) -> Place:
+def _at_path(body: etree._Element, path: str) -> etree._Element:
+    """The element at the path of a schema finding, as far as it goes."""
     element = body
     for step in path.split("/")[1:]:
         match = _STEP.fullmatch(step)
@@ -106,7 +121,7 @@ def _at_path(tree: Tree, body: etree._Element, path: str) -> Place:
         if number >= len(alike):
             break
         element = alike[number]
-    return tree.place(element)
+    return element
 
 
 # ---------------------------------------------------------------------------------------------------------- submissions

@@ -6,6 +6,7 @@ and the next level is looked at all the same, as far as something of it can be f
 
 from __future__ import annotations
 
+import difflib
 import io
 import re
 from collections.abc import Callable
@@ -328,6 +329,9 @@ def _transaction(lint: Lint, tree: Tree, envelope: Envelope, action: str, transp
     try:
         transaction = choose(address, action, envelope.body, http_action, lint.wire, lint.notes)
     except Fault as fault:
+        near = difflib.get_close_matches(action, TRANSACTION_BY_ACTION, n=1) if fault.rule == "WSA-ACTION" else []
+        if near:
+            fault.remedy = f"Write {near[0]}."
         lint.fault(fault, tree.place(envelope.body if fault.rule == "SOAP-BODY" else spot), tree.part)
         transaction = TRANSACTION_BY_ACTION.get(action) or TRANSACTIONS.get(str(envelope.body.tag))
         if transaction is not None and action in TRANSACTION_BY_ACTION and envelope.body.tag in TRANSACTIONS:

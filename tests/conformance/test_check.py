@@ -169,6 +169,16 @@ def test_soap_1_1_is_one_finding_and_the_rest_is_judged() -> None:
     assert (checked.found[0].line, checked.found[0].column) == at(data, "<s:Envelope")
 
 
+def test_the_right_namespace_and_the_right_action_are_named() -> None:
+    data = bent("ebxml-regrep:xsd:rim:3.0", "ebxml-regrep:rim:xsd:3.0")
+    found = next(one for one in check_octets(data).found if one.rule == "XSD-001")
+    assert (found.line, found.column) == at(data, "<rim:RegistryObjectList>")
+    assert "ebxml-regrep:rim:xsd:3.0" in found.message and "urn:oasis:names:tc:ebxml-regrep:xsd:rim:3.0" in found.remedy
+    assert only(bent("DocumentSet-b</wsa", "DocumentSet</wsa"), "WSA-ACTION").remedy == (
+        "Write urn:ihe:iti:2007:ProvideAndRegisterDocumentSet-b."
+    )
+
+
 def test_plain_soap_is_refused_for_iti_41_at_its_content_type() -> None:
     body = files.envelope(files.provide()).replace(
         '<xop:Include xmlns:xop="http://www.w3.org/2004/08/xop/include" href="cid:doc@example.org"/>', "JVBERi0xLjQ="
