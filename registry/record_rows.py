@@ -19,6 +19,7 @@ from registry.codes import CodeBook, CodeKey
 from registry.fragments import pack, unpack
 from registry.patients import Patient
 from registry.record import refusal
+from registry.rights import Right, Writer
 from registry.search_sql import TABLES
 from registry.tables import (
     REPOSITORY_SCHEME,
@@ -34,6 +35,7 @@ from registry.tables import (
     unique_identifier,
 )
 from storage.database import Connection, in_list
+from storage.statement import insert_or_ignore
 
 Item = dict[str, Any]
 
@@ -52,6 +54,18 @@ _COUNT = {
 }
 _entries, _links = TABLES[Kind.DOCUMENT_ENTRY], TABLES[Kind.ASSOCIATION]
 _LIDS = sa.select(sa.func.coalesce(_entries.c.lid, _entries.c.uuid)).where(in_list(_entries.c.patient, "ids"))
+_RIGHTS = (
+    sa.select(patient_right.c.kind, patient_right.c.holder, sa.func.max(patient_right.c.at))
+    .where(in_list(patient_right.c.patient, "ids"))
+    .group_by(patient_right.c.kind, patient_right.c.holder)
+    .order_by(patient_right.c.kind, patient_right.c.holder)
+)
+_WRITERS = (
+    sa.select(entry_writer.c.lid, entry_writer.c.role, entry_writer.c.who)
+    .where(in_list(entry_writer.c.lid, "lids"))
+    .order_by(entry_writer.c.lid, entry_writer.c.role, entry_writer.c.who)
+)
+_INSERT_RIGHT, _INSERT_WRITER = insert_or_ignore(patient_right), insert_or_ignore(entry_writer)
 _DELETE_WRITERS = sa.delete(entry_writer).where(in_list(entry_writer.c.lid, "lids"))
 _LINKS = sa.select(_links.c.uuid).where(in_list(_links.c.patient, "ids"))
 _DELETE_LINKS = sa.delete(_links).where(in_list(_links.c.uuid, "uuids"))
@@ -75,7 +89,7 @@ _EVENTS = sa.select(record_event).where(in_list(record_event.c.patient, "ids")).
 
 
 def read_rows(connection: Connection, codes: CodeBook, one: Patient) -> Item:
-    """Everything the registry holds of the person: `identifiers`, `objects`, `events`."""
+    """Everything the registry holds of the person: `identifiers`, `objects`, `events`, `rights`, `writers`."""
     members = patients.cluster_of(connection, one.cluster)
     places = {member.id: place for place, member in enumerate(members)}
     ids = {"ids": list(places)}
@@ -88,7 +102,16 @@ def read_rows(connection: Connection, codes: CodeBook, one: Patient) -> Item:
     ]
     told = connection.execute(_EVENTS, ids)
     events = [{"at": str(at), "event": event, "detail": json.loads(detail)} for _, _, at, event, detail in told]
-    return {"identifiers": identifiers, "objects": objects, "events": events}
+    given = connection.execute(_RIGHTS, ids)
+    lids = [lid for (lid,) in connection.execute(_LIDS, ids)]
+    wrote = connection.execute(_WRITERS, {"lids": list(dict.fromkeys(lids))})
+    return {
+        "identifiers": identifiers,
+        "objects": objects,
+        "events": events,
+        "rights": [{"right": Right(kind).name.lower(), "holder": holder, "at": str(at)} for kind, holder, at in given],
+        "writers": [{"lid": bytes(lid).hex(), "role": Writer(role).name.lower(), "who": who} for lid, role, who in wrote],
+    }
 
 
 def _told(connection: Connection, codes: CodeBook, kind: Kind, row: Sequence[Any], places: Mapping[int, int]) -> Item:
@@ -132,6 +155,12 @@ def write_rows(connection: Connection, codes: CodeBook, content: Item) -> Mappin
     events = [(int(e["at"]), e["event"], json.dumps(e["detail"])) for e in content["events"]]
     told = [{"patient": root, "at": at, "event": event, "detail": detail} for at, event, detail in events]
     connection.execute_many(_INSERT_EVENT, told)
+    given = [(int(Right[one["right"].upper()]), one["holder"], int(one["at"])) for one in content.get("rights", ())]
+    connection.execute_many(
+        _INSERT_RIGHT, [{"patient": root, "kind": kind, "holder": holder, "at": at} for kind, holder, at in given]
+    )
+    wrote = [(bytes.fromhex(one["lid"]), int(Writer[one["role"].upper()]), one["who"]) for one in content.get("writers", ())]
+    connection.execute_many(_INSERT_WRITER, [{"lid": lid, "role": role, "who": who} for lid, role, who in wrote])
     return fresh
 
 

@@ -49,6 +49,7 @@ from tests.proof.rights_callers import (
     person_xcn,
     refused_by,
 )
+from tests.proof.test_summary import summary_entry
 from tests.proof.update_messages import APPROVED, ARCHIVED, DELETED
 
 NOT_OPEN = "ACC-005"
@@ -339,6 +340,29 @@ def test_who_is_named_as_author_owns_what_the_hospital_sends(world: RightsWorld,
     assert world.retrieve(people.author.says(patient), [entry]).documents()[entry.uid].content == content_of(entry)
     assert world.retrieve(people.reader.says(patient), [entry]).codes == ["XDSDocumentUniqueIdError"]
     assert world.restatus(hospital.says(patient), entry, APPROVED, DELETED).status == "Success"
+
+
+# ------------------------------------------------------------------------------------------------------- on-demand documents
+
+
+def test_a_summary_is_made_of_what_nobody_is_kept_from(world: RightsWorld, people: People) -> None:
+    patient = world.patient()
+    for one in (people.author, people.reader):
+        world.rights.give(patient, Right.AUTHORISED, one.subject)
+    said = people.author.says(patient)
+    shown = [Entry(patient, title="Open"), Entry(patient, title="Hidden", confidentiality=(NORMAL, MASKED))]
+    assert world.provide(said, Submission(patient, shown)).status == "Success"
+    summaries = [summary_entry(patient), summary_entry(patient)]
+    summaries[1].confidentiality = (NORMAL, MASKED)
+    for one in summaries:
+        assert world.send(said, "ITI-61", Submission(patient, [one]).xml()).status == "Success"
+    for caller in (people.author, people.reader):
+        content = world.retrieve(caller.says(patient), summaries[:1]).documents()[summaries[0].uid].content
+        assert b"Open" in content and b"Hidden" not in content
+    assert world.retrieve(people.reader.says(patient), summaries[1:]).codes == ["XDSDocumentUniqueIdError"]
+    elsewhere = world.patient()
+    world.rights.give(elsewhere, Right.AUTHORISED, people.reader.subject)
+    assert world.retrieve(people.reader.says(elsewhere), summaries[:1]).codes == ["XDSDocumentUniqueIdError"]
 
 
 # -------------------------------------------------------------------------------------------------- feeds, consents, the rest

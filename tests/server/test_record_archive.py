@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from metadata.rules.rule import Refused
 from registry.codes import CodeBook
 from registry.iti42 import RegisterDocumentSet
 from registry.patient_identity import IdentityFeed
 from registry.record import Event, Records
+from registry.rights import Right, Rights, Writer
+from registry.tables import document_entry, entry_writer
 from repository.delivery import Delivery
 from repository.index import Deposit
 from server import wiring
@@ -158,6 +161,11 @@ def test_every_question_is_answered_alike_on_both_sides(stores: tuple[Kit, Kit],
     made = Made(here, 60)
     assert len(made.contents) == 300
     new_patient(there.database)  # the rows there have other numbers
+    Rights(here.database).give(made.cx, Right.TREATING, "899900000001")
+    with here.database.read() as connection:
+        (uuid,) = connection.execute(_ONE_ENTRY)[0]
+    written = {"lid": uuid, "role": int(Writer.PERSON), "who": "899900000001"}
+    here.database.write(lambda connection: connection.execute_many(_WRITE, [written]))
     archive = tmp_path / "record.zip"
     exported = export_record(here, made.alias, archive)
     assert (exported.identifiers, exported.documents) == (3, 300)
@@ -168,12 +176,20 @@ def test_every_question_is_answered_alike_on_both_sides(stores: tuple[Kit, Kit],
     assert before == after
     assert sum(len(a) > 1000 for a in before) > 30, "the questions find something"
     assert contents_of(there, made) == made.contents
+    rights = [Rights(kit.database).listed(made.cx) for kit in stores]
+    assert rights[0] == rights[1] and len(rights[0]) == 2
+    with there.database.read() as connection:
+        assert [(bytes(lid), role, who) for lid, role, who in connection.execute(_WRITERS)] == [tuple(written.values())]
     assert [told.event for told in Records(there.database).events(made.cx)] == [Event.EXPORTED, Event.IMPORTED]
     registry = RegisterDocumentSet(there.database, CodeBook())
     registry.register(submission(submission_set(made.alias), entry(made.alias), original()))
     again = Records(there.database)
     again.close(made.cx)
     again.reopen(made.cx)
+
+
+_ONE_ENTRY = sa.select(document_entry.c.uuid).where(document_entry.c.lid.is_(None)).order_by(document_entry.c.id).limit(1)
+_WRITE, _WRITERS = sa.insert(entry_writer), sa.select(entry_writer)
 
 
 def contents_of(kit: Kit, made: Made) -> dict[str, bytes]:
@@ -253,5 +269,5 @@ def test_the_archive_is_as_its_page_says(tmp_path: Path) -> None:
         manifest, record = (json.loads(archive.read(name)) for name in ("manifest.json", "record.json"))
         assert all(hashlib.sha256(archive.read(name)).hexdigest() == digest for name, digest in manifest["sha256"].items())
     assert (manifest["format"], manifest["version"]) == ("carnet-record-archive", 1)
-    assert set(record) == {"identifiers", "objects", "documents", "events", "traces"}
+    assert set(record) == {"identifiers", "objects", "documents", "events", "traces", "rights", "writers"}
     assert {o["object"] for o in record["objects"]} == {"document_entry", "submission_set", "folder", "association"}
