@@ -87,7 +87,10 @@ class SignedSets:
         options: SignedSetOptions,
         trust: Callable[[], TrustStore] | None = None,
         clock: Callable[[], float] = time.time,
+        told: Callable[[str, SignatureRecord], None] = lambda patient, record: None,
     ) -> None:
+        """`told` hears of every signature that was looked at: whose it is, and what was found."""
+        self._told = told
         self._store = store
         self._index = index
         self._options = options
@@ -116,6 +119,7 @@ class SignedSets:
             records.append(
                 SignatureRecord(entry.uniqueId, signed.uniqueId, verdict.signer, verdict.signing_time[:64], broken, now)
             )
+            self._told(entry.patientId or "", records[-1])
         return Looked(tuple(findings), tuple(records))
 
     def _verdict(self, part: StagedPart, signed: SignedSet) -> Verdict:

@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 from metadata.rules.rule import Finding
 from metadata.vocabulary import ErrorCode, ResponseStatus, Severity, Transaction
+from repository.index import SignatureRecord
 from security.audit import (
     MAJOR,
     MINOR,
@@ -29,9 +30,11 @@ from security.audit import (
     SERIOUS,
     SUCCESS,
     AuditEvent,
+    AuditObject,
     AuditSource,
     End,
     Participant,
+    patient_object,
 )
 from security.audit_codes import (
     APPLICATION,
@@ -39,8 +42,11 @@ from security.audit_codes import (
     APPLICATION_START,
     APPLICATION_STOP,
     DESTINATION,
+    DIGITAL_SIGNATURE,
     EMERGENCY_OVERRIDE,
     NODE_AUTHENTICATION,
+    REPORT_NUMBER,
+    REPORT_VERIFICATION,
     SECURITY_ALERT,
     SOURCE,
 )
@@ -68,13 +74,14 @@ _RIGHTS = "ACC-"
 
 @dataclass(slots=True)
 class _Act:
-    """The deed under way in a thread: its events, and where its record stands once it is written."""
+    """The deed under way in a thread: its events, and where their records stand once they are written. `more` happened on the
+    way and has an outcome of its own."""
 
     call: Call
     events: list[AuditEvent]
     begun: bool
     places: list[Place] | None = None
-    changes: bool = True
+    more: list[AuditEvent] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -183,7 +190,8 @@ class Trail:
         else:
             events = act.events if act is not None else self._events(exchange)
             told = [one.ended(outcome, description) for one in events]
-            self.store.write([entry(one) for one in (*told, *self._overrides(exchange))])
+            more = act.more if act is not None else []
+            self.store.write([entry(one) for one in (*told, *more, *self._overrides(exchange))])
 
     def over(self, exchange: Exchange) -> None:
         """After the last octet: the end of what had only begun, and of an answer that broke off."""
@@ -205,6 +213,22 @@ class Trail:
             self.alarm(Caller(address=address, subject=subject), reason)
         except StorageError as error:
             LOG.error("a failed handshake of %s could not be recorded: %s", address, error)
+
+    def verified(self, patient: str, signature: SignatureRecord) -> None:
+        """The signature of a submission set was looked at (IHE DSG): recorded with the submission, or with its refusal."""
+        thing = AuditObject(signature.signature, REPORT_NUMBER, details=(("SubmissionSet", signature.submissionSet),))
+        act = self.current()
+        people = act.events[0].participants if act is not None else ()
+        own = Participant(self.base_url, False, (APPLICATION,), alternative=str(os.getpid()))
+        event = AuditEvent(
+            REPORT_VERIFICATION, "R", _now(), SERIOUS if signature.rules else SUCCESS, (DIGITAL_SIGNATURE,), people or (own,),
+            (*((patient_object(patient),) if patient else ()), thing), description=", ".join(signature.rules),
+            source=self.source,
+        )  # fmt: skip
+        if act is not None:
+            act.more.append(event)
+        else:
+            self.say([event])
 
     def say(self, events: Sequence[AuditEvent]) -> None:
         """Events of others (signatures checked, the log read), durable when it returns."""
@@ -335,14 +359,15 @@ class _Watched:
         act = self._trail.current()
         if act is None:
             return self._inner.write(work)
-        entries = [entry(one, begun=act.begun) for one in act.events]
+        entries = [*(entry(one, begun=act.begun) for one in act.events), *map(entry, act.more)]
         store = self._trail.store
 
         def both(connection: Connection) -> tuple[T, list[Place]]:
             result = work(connection)
             return result, store.append(connection, entries)
 
-        result, act.places = self._inner.write(both)
+        result, places = self._inner.write(both)
+        act.places = places[: len(act.events)]
         return result
 
 

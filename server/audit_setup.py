@@ -144,6 +144,7 @@ def watch(kit: Kit, metrics: Metrics, gauges: dict[str, tuple[str, Callable[[], 
     if audit.trail is not None:
         kit.database = audit.trail.around(kit.database)
         kit.index = DocumentIndex(kit.database)
+        kit.verified = audit.trail.verified
         atexit.register(audit.close)
     keeper = audit.keeper
     if keeper is not None and kit.settings.audit.syslog:

@@ -39,7 +39,7 @@ from registry.record import Records
 from registry.search import Search, SearchOptions
 from repository.collector import collect
 from repository.content import Alarms, FileStore, StoreOptions
-from repository.index import DocumentIndex
+from repository.index import DocumentIndex, SignatureRecord
 from repository.iti41 import ProvideAndRegister, RepositoryOptions
 from repository.iti43 import NotOpen, OnDemandSource, RetrieveDocumentSet, all_open, everything
 from repository.iti86 import Registered, RemoveDocuments, RemoveOptions
@@ -98,6 +98,7 @@ class Kit:
     repository_unique_id: str
     client: Client | None
     trust: LiveTrust | None = None
+    verified: Callable[[str, SignatureRecord], None] = lambda patient, record: None
 
     @property
     def registry(self) -> RegistryView:
@@ -235,7 +236,7 @@ def repository_handlers(kit: Kit, codes: CodeBook, access: Access | None = None)
         port = Remote(kit.database, sending(kit.client), asking(kit.registry))
     else:
         port = InProcess(registering_here(_registering(kit, codes)))
-    signed_sets = signed_sets_of(kit.settings, kit.store, kit.index, kit.trust)
+    signed_sets = signed_sets_of(kit.settings, kit.store, kit.index, kit.trust, kit.verified)
     provide = ProvideAndRegister(kit.store, kit.index, port, options, signed_sets=signed_sets)
     on_demand = _on_demand(kit, codes, provide, access)
     may_retrieve, may_remove = (access.may_retrieve, access.may_remove) if access else (everything, everything)

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from metadata.vocabulary import ResponseStatus, Transaction
+from repository.index import SignatureRecord
 from security.audit import SERIOUS, AuditSource
 from security.audit_chain import AnchorFile
 from security.audit_forward import Forwarder, told
@@ -25,6 +26,7 @@ from security.refusal import Denied
 from security.syslog import Receiver
 from server.__main__ import program
 from server.audit import Trail
+from server.audit_events import Deed
 from server.audit_keeper import Keeper, KeeperOptions
 from server.audit_report import traces
 from server.audit_setup import receiver_of
@@ -115,6 +117,30 @@ def test_who_cannot_prove_himself_is_an_alert(trail: Trail) -> None:
     trail.node_failure("192.0.2.9", "TLS handshake, CERTIFICATE_VERIFY_FAILED", "CN=bad")
     last = told(trail.store, list(trail.store.all(0))[-1])
     assert [one.code for one in last.types] == ["110126"] and last.participants[0].userID == "CN=bad"
+
+
+def test_a_signature_that_was_looked_at_is_recorded_with_its_submission(trail: Trail) -> None:
+    call = asked(Caller("192.0.2.7")).call
+    assert call is not None
+    good, bad = (SignatureRecord("1.2.9", "1.2.8", "CN=x", "2026", rules, 1) for rules in ((), ("DSG-007", "DSG-012")))
+    database = trail.around(trail.store.database)
+    events = trail.events_of(Deed(Transaction.ITI_41, Caller("192.0.2.7"), "https://h/xds/repository"))
+    with trail.deed(call, events):
+        trail.verified(CX, good)
+        trail.verified(CX, bad)
+        database.write(lambda connection: None)
+    first, *checks = [told(trail.store, record) for record in trail.store.all(0)]
+    assert first.types[0].code == "ITI-41"
+    assert [(one.event.code, one.action, one.types[0].code, one.outcome, one.description, one.patient) for one in checks] == [
+        ("110007", "R", "urn:ihe:iti:dsg", 0, "", CX), ("110007", "R", "urn:ihe:iti:dsg", 8, "DSG-007, DSG-012", CX),
+    ]  # fmt: skip
+    assert checks[0].objects[1].id == "1.2.9" and checks[0].participants == events[0].participants
+    with trail.deed(call, events):
+        trail.verified(CX, bad)
+    exchange = replace(asked(Caller("192.0.2.7")), call=call, transaction=Transaction.ITI_41, status=ResponseStatus.FAILURE)
+    trail.record(exchange)
+    refused = [told(trail.store, record) for record in trail.store.all(0)][3:]
+    assert [(one.types[0].code, one.outcome) for one in refused] == [("ITI-41", 4), ("urn:ihe:iti:dsg", 8)]
 
 
 # ------------------------------------------------------------------------------------------------ what no record stops
