@@ -26,6 +26,7 @@ import re
 import socket
 import ssl
 import stat
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -51,6 +52,8 @@ SMALL_BODY = 64 * 1024
 HEADER_BYTES = 64 * 1024
 #: How long a closed connection may stay half open for the client to read the end of the answer.
 LINGER_SECONDS = 2.0
+#: How long a thread may keep the interpreter when others want it.
+SWITCH_SECONDS = 0.0005
 LINGER_BYTES = 1024 * 1024
 _SWEEP_SECONDS = 0.5
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})[ \t]*\r\n", re.IGNORECASE)
@@ -422,6 +425,12 @@ class _Worker(gthread.ThreadWorker):  # type: ignore[misc]
         self.lingering: dict[socket.socket, tuple[float, int]] = {}
         self.next_sweep = 0.0
         self.stopping = False
+
+    def init_process(self) -> None:
+        # A thread that has waited for a socket or the disk asks for the interpreter back, and the one that computes keeps it for
+        # this long. With Python's 5 ms an answer in nine TLS records waits nine times: 0.5 ms gives a quarter more requests.
+        sys.setswitchinterval(SWITCH_SECONDS)
+        super().init_process()
 
     def set_accept_enabled(self, enabled: bool) -> None:
         super().set_accept_enabled(enabled)
