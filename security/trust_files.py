@@ -105,6 +105,11 @@ def read_certificates(file: Path) -> list[x509.Certificate]:
         ) from None
 
 
+def fingerprints(file: Path) -> list[str]:
+    """SHA-256 of each certificate of a PEM file, in hexadecimal. Raises TrustFileError."""
+    return [one.fingerprint(hashes.SHA256()).hex() for one in read_certificates(file)]
+
+
 def parse_list(data: bytes) -> x509.CertificateRevocationList:
     """A revocation list, PEM or DER. Raises ValueError."""
     crl = x509.load_pem_x509_crl(data) if data.lstrip().startswith(b"-----") else x509.load_der_x509_crl(data)
@@ -196,8 +201,8 @@ def _partners_of_table(table: Mapping[str, Any], file: Path) -> list[Partner]:
             raise TrustFileError(f"{key} = {value!r}: {kind} is expected")
     if not table.get("organisation"):
         raise TrustFileError("organisation is missing")
-    fingerprints = [one.replace(":", "").lower() for one in table.get("sha256", [])]
-    for one in fingerprints:
+    prints = [one.replace(":", "").lower() for one in table.get("sha256", [])]
+    for one in prints:
         if not _FINGERPRINT.fullmatch(one):
             raise TrustFileError(
                 f"sha256 {one!r}: 64 hexadecimal digits are expected, as 'openssl x509 -fingerprint -sha256' prints"
@@ -206,9 +211,8 @@ def _partners_of_table(table: Mapping[str, Any], file: Path) -> list[Partner]:
         if not _TRANSACTION.fullmatch(transaction):
             raise TrustFileError(f"transactions {transaction!r}: names like ITI-41 are expected")
     if "certificate" in table:
-        found = read_certificates(file.parent / table["certificate"])
-        fingerprints += [one.fingerprint(hashes.SHA256()).hex() for one in found]
-    if not fingerprints:
+        prints += fingerprints(file.parent / table["certificate"])
+    if not prints:
         raise TrustFileError("certificate (a PEM file) or sha256 (a list of fingerprints) is missing")
     about = {key: table.get(key, "") for key in ("organisation", "name", "kind", "identifier")}
-    return [Partner(sha256=one, transactions=frozenset(table.get("transactions", [])), **about) for one in fingerprints]
+    return [Partner(sha256=one, transactions=frozenset(table.get("transactions", [])), **about) for one in prints]

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from cryptography.hazmat.primitives import hashes
 
 from metadata.vocabulary import Transaction
 from security.trust import Partner
-from security.trust_files import TrustFileError, partners_of_index, partners_of_toml, read_certificates
+from security.trust_files import TrustFileError, fingerprints, partners_of_index, partners_of_toml
 from server.commands.options import UsageError, settings_of, takes_settings
 from server.commands.table import print_table
 
@@ -37,7 +36,7 @@ def add(file: Path, certificate: Path, organisation: str, identifier: str, trans
     for wrong in (one for one in transactions if one not in known):
         raise UsageError(f"--transaction {wrong}: there is no such transaction here; accepted: {', '.join(sorted(known))}")
     try:
-        prints = [one.fingerprint(hashes.SHA256()).hex() for one in read_certificates(certificate)]
+        prints = fingerprints(certificate)
         before = file.read_text("utf-8") if file.exists() else ""
         if before:
             partners_of_toml(file)  # a file that is wrong is mended first
