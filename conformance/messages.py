@@ -36,7 +36,7 @@ QUERIES = {
 }
 #: A message of HL7 v3 by what it asks for.
 INTERACTIONS = {"add": "PRPA_IN201301UV02", "revise": "PRPA_IN201302UV02", "merge": "PRPA_IN201304UV02"}
-EVENTS = {"add": "A04", "admit": "A01", "preadmit": "A05", "revise": "A08", "merge": "A40"}
+EVENTS = {"add": "A04", "admit": "A01", "preadmit": "A05", "revise": "A08", "merge": "A40", "move": "A43"}
 BOUNDARY = "kit-boundary"
 
 
@@ -187,11 +187,12 @@ def _ii(cx: str) -> str:
 
 
 def identity_v2(feed: str, patient: str, prior: str, control_id: str) -> str:
-    """The HL7 v2.3.1 message of ITI-8."""
+    """The HL7 v2.3.1 message of ITI-8, or the v2.5 message A43 of ITI-64."""
     event = EVENTS[feed]
-    structure = "ADT_A39" if event == "A40" else "ADT_A01" if event != "A05" else "ADT_A05"
+    structure = {"A40": "ADT_A39", "A43": "ADT_A43", "A05": "ADT_A05"}.get(event, "ADT_A01")
+    version, sender = ("2.5", "1.2.250.1.213.99.2") if event == "A43" else ("2.3.1", "KIT")
     lines = [
-        f"MSH|^~\\&|KIT|CARNET|REGISTRY|TARGET|20240131101500||ADT^{event}^{structure}|{control_id}|P|2.3.1",
+        f"MSH|^~\\&|{sender}|CARNET|REGISTRY|TARGET|20240131101500||ADT^{event}^{structure}|{control_id}|P|{version}",
         f"EVN|{event}|20240131101500",
         f"PID|||{patient.replace('^NH', '')}||DUPONT^Marie||19560527|F",
         f"MRG|{prior}" if prior else "PV1||O",

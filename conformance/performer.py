@@ -52,6 +52,7 @@ TITLES = {
     "ITI-57": Text("Update Document Set", "Mise à jour des métadonnées"),
     "ITI-61": Text("Register On-Demand Document Entry", "Enregistrement d'un document à la demande"),
     "ITI-62": Text("Remove Metadata", "Suppression de métadonnées"),
+    "ITI-64": Text("Notify XAD-PID Link Change", "Changement de rattachement d'un patient"),
     "ITI-86": Text("Remove Documents", "Suppression de documents"),
     "ITI-92": Text("Restricted Update Document Set", "Mise à jour restreinte"),
 }
@@ -268,7 +269,7 @@ class Performer:
         text = messages.identity_v2(step.feed, cx, prior, str(self.names.number()))
         done, begun = self._begin(step, result)
         try:
-            exchanged = mllp(self.target.url("ITI-8"), text)
+            exchanged = mllp(self.target.url(step.send), text)
         except ExchangeError as error:
             return self._unanswered(done, error, result)
         self._end(done, step, exchanged, begun, scene, "")

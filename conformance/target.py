@@ -69,6 +69,10 @@ OPTIONS = {
         "its affinity domain lets nothing be removed",
         "son domaine d'affinité n'autorise aucune suppression",
     ),
+    "link-change": Text(
+        "it moves the documents of a local patient when its link changes (ITI-64)",
+        "elle déplace les documents d'un patient local quand son rattachement change (ITI-64)",
+    ),
     "secure": Text(
         "it asks who is calling: TLS with a card, and an assertion in each message",
         "elle demande qui appelle : TLS avec carte, assertion dans chaque message",
