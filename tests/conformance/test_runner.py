@@ -108,6 +108,15 @@ def test_a_secured_server_passes_the_cases_of_who_is_calling(tmp_path: Path) -> 
     assert [text for case in result.cases for text in not_named(case)] == []
 
 
+@pytest.mark.postgres
+def test_our_server_on_postgresql_passes_its_own_suite(postgres_url: str, long: bool, tmp_path: Path) -> None:
+    """Those whose answers SQL decides, or all of them with --long."""
+    patterns = [] if long else ["iti18-*", "iti51-*", "reg-*", "pat-*", "upd-*", "rm-*"]
+    with served(tmp_path / "data", "--database", postgres_url) as target:
+        result = run(target, chosen(SUITE, ["integrated"], patterns))
+    assert not bad(result) and result.counts["passed"] > 200
+
+
 def test_what_cases_register_is_taken_out_again(everything: Run) -> None:
     cleaned = [step for case in everything.cases for step in case.steps if step.cleans]
     assert len(cleaned) > 300
