@@ -80,6 +80,7 @@ def read_addressing(headers: Sequence[etree._Element], wire: Wire, notes: list[N
             if tag in found:
                 raise sender(
                     f"The header wsa:{_SINGLE[tag]} occurs twice",
+                    rule="WSA-HEADER",
                     subcode=(WSA, "InvalidAddressingHeader"),
                     remedy="Send it once.",
                 )

@@ -145,7 +145,7 @@ class Endpoint:
         if address is None:
             served = f"Addresses served here: {', '.join(self._addresses)}."
             reply = self._fault(
-                sender(f"Nothing is served at {exchange.path[:200]}", remedy=served, status=404), Form(), exchange
+                sender(f"Nothing is served at {exchange.path[:200]}", rule="SRV-006", remedy=served, status=404), Form(), exchange
             )
         elif exchange.method == "POST":
             reply = self._post(environ, address, exchange)

@@ -109,7 +109,11 @@ def put_back_in_headers(envelope: Envelope, parts: Parts, wire: Wire, notes: lis
             wire.meet("WIRE-044", notes)
             part = parts.include(include.get("href") or "", wire, notes)
             if part.size > _IN_HEADER_LIMIT:
-                raise sender(f"A binary value in a header has {part.size} octets, the limit is {_IN_HEADER_LIMIT}")
+                raise sender(
+                    f"A binary value in a header has {part.size} octets, the limit is {_IN_HEADER_LIMIT}",
+                    rule="LIM-001",
+                    remedy="Send a certificate or a signature value there, nothing else.",
+                )
             parent.remove(include)
             parent.text = base64.b64encode(b"".join(part.chunks())).decode("ascii")
 

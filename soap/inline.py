@@ -90,7 +90,7 @@ class _Target:
         if self._decoder is not None:
             self._not_inline()
         if MARK in attributes:
-            raise sender(f"The attribute {MARK} is reserved")
+            raise sender(f"The attribute {MARK} is reserved", rule="SOAP-BODY", remedy="Leave it out.")
         if tag != DOCUMENT or attributes.get("href"):
             self._builder.start(tag, dict(attributes), nsmap or {})
             return
@@ -156,6 +156,7 @@ class _Target:
             raise Fault(
                 FaultCode.SENDER,
                 f"The documents sent inline have {self._decoded} octets or more, the limit is {self._limits.inline}",
+                rule="LIM-001",
                 remedy="Send them as MIME parts with xop:Include.",
                 status=413,
             )

@@ -66,7 +66,11 @@ class Body:
             raise too_large("request", self.received, self._limits.total, "limits.body")
         if time.monotonic() > self._deadline:
             raise Fault(
-                FaultCode.SENDER, f"The request took longer than {self._limits.receive_seconds:g} seconds to arrive", status=408
+                FaultCode.SENDER,
+                f"The request took longer than {self._limits.receive_seconds:g} seconds to arrive",
+                rule="LIM-003",
+                remedy="Send it again over a faster line, or have the server's setting limits.receive_seconds raised.",
+                status=408,
             )
         return data
 
@@ -153,6 +157,7 @@ def too_large(what: str, size: int, limit: int, setting: str) -> Fault:
     return Fault(
         FaultCode.SENDER,
         f"The {what} has {size} octets or more, the limit is {limit}",
+        rule="LIM-001",
         remedy=f"Send less in one message, or have the server's setting {setting} raised.",
         status=413,
     )
@@ -162,5 +167,6 @@ def too_much(what: str, count: int, limit: int) -> Fault:
     """A limit on the number or size of something inside the message was passed."""
     return sender(
         f"The message has {count} {what}, the limit is {limit}",
+        rule="LIM-002",
         remedy="Send less in one message, or let the server raise the limit.",
     )

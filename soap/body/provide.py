@@ -120,6 +120,7 @@ class Contents:
             raise Fault(
                 FaultCode.SENDER,
                 f"The documents sent inline have {self._decoded} octets or more, the limit is {self._limits.inline}",
+                rule="LIM-001",
                 remedy="Send them as MIME parts with xop:Include.",
                 status=413,
             )

@@ -366,7 +366,7 @@ def test_every_request_is_observed_once(recorder: Recorder) -> None:
     recorder.post(plain("<a/>"))
     recorder.get("/xds/registry", "wsdl")
     recorder.get("/nothing")
-    assert [e.fault for e in recorder.exchanges] == ["", "SOAP-BODY", "", "Sender"]
+    assert [e.fault for e in recorder.exchanges] == ["", "SOAP-BODY", "", "SRV-006"]
 
 
 def test_an_observer_that_fails_harms_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

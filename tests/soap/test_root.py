@@ -79,11 +79,11 @@ def test_documents_of_a_large_envelope_are_decoded_as_they_come(
         (b'<?xml version="1.0" encoding="ISO-8859-1"?>' + message("A" * 4000), "WIRE-048-two"),
         (message("A" * 4000).decode().encode("utf-16"), "WIRE-048-two"),
         (message("A" * 4000).replace("é".encode(), b"\xe9"), "XML-001"),
-        (message("A" * 4000).replace(b'id="d0"', b'id="d0" k:part="0" xmlns:k="urn:carnet:inline"'), ""),
-        (message("A" * 4000).replace(b"<m>", b"<m>" + b"y" * 3000), ""),
-        (message("A" * 4000).replace(b"<m>", b"<m>" + b"<y>" * 100 + b"</y>" * 100), ""),
-        (message("A" * 4000).replace(b"<m>", b"<m>" + b"<y/>" * 200), ""),
-        (message("A" * 4000).replace(b"<m>", b"<m " + b" ".join(b'a%d=""' % n for n in range(70)) + b">"), ""),
+        (message("A" * 4000).replace(b'id="d0"', b'id="d0" k:part="0" xmlns:k="urn:carnet:inline"'), "SOAP-BODY"),
+        (message("A" * 4000).replace(b"<m>", b"<m>" + b"y" * 3000), "LIM-001"),
+        (message("A" * 4000).replace(b"<m>", b"<m>" + b"<y>" * 100 + b"</y>" * 100), "LIM-002"),
+        (message("A" * 4000).replace(b"<m>", b"<m>" + b"<y/>" * 200), "LIM-002"),
+        (message("A" * 4000).replace(b"<m>", b"<m " + b" ".join(b'a%d=""' % n for n in range(70)) + b">"), "LIM-002"),
     ],
 )
 def test_a_large_envelope_that_is_refused(octets: bytes, rule: str, tmp_path: Path) -> None:

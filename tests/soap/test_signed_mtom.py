@@ -143,8 +143,8 @@ FORMS: dict[str, tuple[str, Form]] = {
     "truncated": ("WIRE-027", lambda root, parts: (wrap(root, parts)[:-20], TYPE.format(BOUNDARY))),
     "no boundary": ("WIRE-014-nowhere", typed('multipart/related; type="application/xop+xml"')),
     "another boundary": ("WIRE-015", typed(TYPE.format("other"))),
-    "ten thousand parts": ("", with_parts(lambda parts: {**parts, **{f"{n}@peer": b"" for n in range(10_000)}})),
-    "a part header of a megabyte": ("", changed(b"Content-ID: <p0", b"X-A: " + b"a" * 1_000_000 + b"\r\nContent-ID: <p0")),
+    "ten thousand parts": ("LIM-002", with_parts(lambda parts: {**parts, **{f"{n}@peer": b"" for n in range(10_000)}})),
+    "a part header of a megabyte": ("LIM-002", changed(b"Content-ID: <p0", b"X-A: " + b"a" * 1_000_000 + b"\r\nContent-ID: <p0")),
     "two boundaries": ("WIRE-011-broken", typed(TYPE.format(BOUNDARY) + "; boundary=other")),
     "a boundary of 3000 characters": ("WIRE-013-illegal", typed(TYPE.format("A" * 3000))),
     "said to be base64": (
