@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import ipaddress
 import logging
 import os
@@ -43,12 +44,13 @@ def serve(settings: Settings) -> None:
     """Prepare the store, then answer requests until a signal comes."""
     # The program is loaded once, before any fork: the first start takes half the time, and a worker that must be replaced is
     # there again after a twentieth of a second instead of half a second.
-    from server import access, audit_setup, http, identify, identity_feed, metrics, preparation, signing, trust, wiring
+    importlib.import_module("server.wiring")
+    from server import access, audit_setup, http, identify, identity_feed, metrics, preparation, room_options, signing, trust
     from server.settings import SettingError
 
     try:
-        wiring.wire_of(settings)
-        wiring.policies(settings)
+        room_options.wire_of(settings)
+        room_options.policies(settings)
         identity_feed.authorities(settings)
         audit_setup.receiver_of(settings)
         trust.check(settings)

@@ -22,7 +22,7 @@ from metadata.hl7 import canonical_cx
 from metadata.model import Code
 from metadata.rules.table import RULES, Policy
 from metadata.vocabulary import Severity
-from server import wiring
+from server import room_options
 from server.description import Description, build_submission, document_id, new_oid
 from server.domain import load_domain
 from server.sample import SampleDocument, make_documents
@@ -233,10 +233,10 @@ def test_what_is_set_elsewhere_goes_before_the_file(tmp_path: Path) -> None:
     chosen = {"domain.profile": "own", "domain.folder": str(tmp_path)}
     settings = load(options=chosen, environ={})
     assert (settings.domain.patients, settings.origins["domain.patients"]) == ("open", "domain own")
-    assert wiring.policies(settings) == {"DE-005": Policy.WARN}
+    assert room_options.policies(settings) == {"DE-005": Policy.WARN}
     settings = load(options={**chosen, "domain.patients": "known", "domain.rules": "DE-005=off"}, environ={})
     assert settings.domain.patients == "known"
-    assert wiring.policies(settings) == {"DE-005": Policy.OFF}
+    assert room_options.policies(settings) == {"DE-005": Policy.OFF}
 
 
 def test_a_file_of_the_folder_goes_before_one_that_ships(tmp_path: Path) -> None:

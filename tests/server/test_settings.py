@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server import audit_setup, identify, identity_feed, trust, wiring
+from server import audit_setup, identify, identity_feed, room_options, trust
 from server.commands.serve import greeting, is_local, options_of
 from server.settings import GROUPS, TABLE, Row, SettingError, Settings, load
 from server.settings_page import settings_page
@@ -150,18 +150,18 @@ def governed(settings: Settings) -> list[object]:
     named = settings.role.repository_unique_id or "made"
     return [
         options_of(settings),
-        wiring.limits_of(settings),
+        room_options.limits_of(settings),
         identity_feed.authorities(settings),
         identity_feed.link_change_code(settings),
         identity_feed.mllp_options(settings),
-        wiring.wire_of(settings),
-        wiring.store_options(settings),
-        wiring.search_options(settings),
-        wiring.query_options(settings),
-        wiring.removal_options(settings),
-        wiring.remove_options(settings),
-        wiring.register_options(settings),
-        wiring.repository_options(settings, named),
+        room_options.wire_of(settings),
+        room_options.store_options(settings),
+        room_options.search_options(settings),
+        room_options.query_options(settings),
+        room_options.removal_options(settings),
+        room_options.remove_options(settings),
+        room_options.register_options(settings),
+        room_options.repository_options(settings, named),
         identify.assertions(settings),
         identify.verifier_options(settings),
         trust.sources_of(settings),
@@ -198,10 +198,10 @@ def test_the_defaults_are_those_of_the_rooms() -> None:
     from soap.wire import Wire
 
     settings = load(environ={})
-    assert wiring.limits_of(settings) == Limits()
-    assert wiring.store_options(settings) == StoreOptions()
-    assert wiring.search_options(settings) == SearchOptions()
-    assert wiring.wire_of(settings) == Wire()
+    assert room_options.limits_of(settings) == Limits()
+    assert room_options.store_options(settings) == StoreOptions()
+    assert room_options.search_options(settings) == SearchOptions()
+    assert room_options.wire_of(settings) == Wire()
     assert options_of(settings).header_line == HttpOptions().header_line
 
 
