@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -121,3 +122,15 @@ def test_words_find_ids() -> None:
     with pytest.raises(KeyError):
         explain("DE-999")
     assert len(ids(("wire",))) == len(QUIRKS)
+
+
+def test_every_fault_has_a_rule() -> None:
+    """Without one a fault has no page that explains it."""
+    without = []
+    for floor in ("soap", "registry", "repository", "server", "security"):
+        for path in (ROOT / floor).rglob("*.py"):
+            for call in ast.walk(ast.parse(path.read_text("utf-8"))):
+                named = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in ("sender", "Fault")
+                if named and not any(keyword.arg == "rule" for keyword in call.keywords):  # type: ignore[attr-defined]
+                    without.append(f"{path.name}:{call.lineno}")  # type: ignore[attr-defined]
+    assert without == []
