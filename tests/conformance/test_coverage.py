@@ -9,7 +9,7 @@ import pytest
 from conformance.case import Case, Step, read_suite
 from conformance.coverage import OUT_OF_REACH, coverage_of
 from conformance.messages import QUERIES
-from metadata.queries import QUERIES as TABLE
+from metadata.query_table import QUERIES as TABLE
 from metadata.rules.removal import RULES as REMOVAL_RULES
 from metadata.rules.table import RULES
 from metadata.vocabulary import ErrorCode, Severity
@@ -18,7 +18,7 @@ from security.rules import TRUST_RULES
 from soap.wire import QUIRKS
 
 SUITE = read_suite()
-RULE_IDS = {rule.id for rule in (*RULES, *REMOVAL_RULES)}
+RULE_IDS = {rule.id for rule in RULES} | {rule.id for rule in REMOVAL_RULES}
 WARNINGS = {rule.id for rule in RULES if rule.severity is Severity.WARNING}
 #: Refused by default, taken with a warning in the only domain that has the rule (what is known of the lists is not certain).
 WARNED_OF = WARNINGS | {"FR-010", "FR-013", "FR-018", "FR-019"}
