@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -219,7 +220,7 @@ def test_partial_removal_leaves_two_records(site: Site) -> None:
 def test_identities_by_hl7_v2(site: Site) -> None:
     world, (old, new) = site.world, (f"{name}{time.time_ns()}^^^&1.2.250.1.999.44&ISO" for name in "AB")
     for event, cx in (("A04", old), ("A04", new), ("A08", old)):
-        fields(site, f"ITI-8 {event}", only(site.after(lambda e=event, c=cx: world.adt(e, c))), cx, [])
+        fields(site, f"ITI-8 {event}", only(site.after(partial(world.adt, event, cx))), cx, [])
     gone, stays = site.after(lambda: world.adt("A40", new, old))
     assert [(m.event["EventActionCode"], m.objects[0].id) for m in (gone, stays)] == [("D", old), ("U", new)]
     assert gone.objects[0].details == {"MSH-10": "1"}
@@ -253,7 +254,7 @@ def _mllp(port: int, message: str) -> str:
 def test_identities_by_hl7_v3(site: Site) -> None:
     world, (old, new) = site.world, (f"{name}{time.time_ns()}^^^&1.2.250.1.999.44&ISO" for name in "CD")
     for work, number, cx in (("add", 1, old), ("add", 1, new), ("revise", 2, old)):
-        found = site.after(lambda n=number, c=cx: world.v3(f"PRPA_IN20130{n}UV02", c))
+        found = site.after(partial(world.v3, f"PRPA_IN20130{number}UV02", cx))
         fields(site, f"ITI-44 {work}", only(found), cx, [])
     gone, stays = site.after(lambda: world.v3("PRPA_IN201304UV02", new, old))
     assert [(m.event["EventActionCode"], m.objects[0].id) for m in (gone, stays)] == [("D", old), ("U", new)]
