@@ -19,10 +19,14 @@ def signed_sets_of(
     told: Callable[[str, SignatureRecord], None] = lambda patient, record: None,
 ) -> SignedSets:
     """Who looks at the signatures of submissions. Without `trust` no signer is trusted. `told` hears of each."""
+    return SignedSets(store, index, signed_set_options(settings), trust.refresh if trust is not None else None, told=told)
+
+
+def signed_set_options(settings: Settings) -> SignedSetOptions:
+    """How signatures are judged, and whether every set must have one."""
     domain = load_domain(settings.domain.profile, settings.domain.folder)
-    options = SignedSetOptions(
+    return SignedSetOptions(
         check=SignatureCheck(settings.security.document_signatures),
         required=settings.security.signed_sets,
         form=FRENCH_FORM if SIGNS_SET in domain.options else IHE_FORM,
     )
-    return SignedSets(store, index, options, trust.refresh if trust is not None else None, told=told)

@@ -37,10 +37,14 @@ def verifier_of(settings: Settings, trust: LiveTrust, database: Database) -> Req
     if security.signed_messages == "off" or not trust.sources.authorities:
         return None
     self_test()
-    window = Window(timedelta(seconds=security.message_seconds), timedelta(seconds=security.message_skew))
-    messages = MessageVerifier(trust.refresh, Enrolled(EnrolledFiles(trust)), window)
+    messages = MessageVerifier(trust.refresh, Enrolled(EnrolledFiles(trust)), window_of(settings))
     required = security.signed_messages == "require"
-    return RequestVerifier(messages, ReplayStore(database).message, required, _addresses(settings))
+    return RequestVerifier(messages, ReplayStore(database).message, required, addresses_of(settings))
+
+
+def window_of(settings: Settings) -> Window:
+    """How old a signed message may be, and how far clocks may differ."""
+    return Window(timedelta(seconds=settings.security.message_seconds), timedelta(seconds=settings.security.message_skew))
 
 
 def signer_of(settings: Settings) -> LiveSigner | None:
@@ -78,11 +82,12 @@ def check(settings: Settings) -> None:
             f"{origins.get('security.sign_answers')}: security.sign_answers = always needs a certificate: set "
             "security.signing_certificate and security.signing_key"
         )
-    _addresses(settings)
+    addresses_of(settings)
     signer_of(settings)
 
 
-def _addresses(settings: Settings) -> tuple[str, ...]:
+def addresses_of(settings: Settings) -> tuple[str, ...]:
+    """The base addresses that wsa:To may name beside the one that was asked. Raises SettingError."""
     found = tuple(filter(None, (piece.strip() for piece in settings.security.message_addresses.split(","))))
     for url in found:
         parts = urlsplit(url)

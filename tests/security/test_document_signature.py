@@ -1,4 +1,7 @@
-"""Signed submission sets: what is right passes in both forms, and each rule is tripped alone (ITI TF-3: 5.5)."""
+"""Signed submission sets: what is right passes in both forms, and each rule is tripped alone (ITI TF-3: 5.5).
+
+The cases are one piece with the cards and the set that they share: that is why the module has so many lines.
+"""
 
 from __future__ import annotations
 

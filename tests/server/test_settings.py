@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server import audit_setup, identify, identity_feed, room_options, trust
+from server import audit_setup, identify, identity_feed, room_options, signed_sets, signing, trust
 from server.commands.serve import greeting, is_local, options_of
 from server.settings import GROUPS, TABLE, Row, SettingError, Settings, load
 from server.settings_page import settings_page
@@ -114,12 +114,14 @@ OTHER: dict[str, Any] = {
     "domain.wire_rows": "WIRE-058=accept",
     "security.assertions": "accept",
     "security.crl_urls": "http://lists.example/ca.crl",
+    "security.message_addresses": "https://xds.example",
     "security.ocsp_url": "http://ocsp.example/",
     "store.database": "sqlite:////other/store.sqlite",
     "audit.syslog": "log.example:6514",
 }
 #: Read where the thing itself is made; each has a test of its own: in test_serve.py, test_secure.py, test_mllp.py,
-#: test_two_servers.py, test_patient_record.py, test_audit_trail.py, test_assertion_wire.py, proof/test_rights_matrix.py or here.
+#: test_two_servers.py, test_patient_record.py, test_audit_trail.py, test_assertion_wire.py, test_signed_wire.py,
+#: proof/test_rights_matrix.py or here.
 ELSEWHERE = {
     "domain.folder",
     "server.host", "server.port", "server.metrics", "server.workers", "store.data", "store.collect_hours", "role.role",
@@ -128,6 +130,7 @@ ELSEWHERE = {
     "mllp.port", "mllp.certificate", "mllp.key", "mllp.authorities",
     "server.socket", "security.secure", "security.front", "security.certificate", "security.key", "security.ocsp",
     "audit.enabled", "audit.syslog_authorities", "audit.syslog_certificate", "audit.syslog_key", "audit.syslog_end",
+    "security.signed_messages", "security.sign_answers", "security.signing_certificate", "security.signing_key",
     "security.policy", "security.rights_reading", "security.consent_policies", "security.assertion_issuers",
 }  # fmt: skip
 
@@ -168,6 +171,9 @@ def governed(settings: Settings) -> list[object]:
         trust.trust_options(settings),
         trust.ocsp_options(settings),
         trust.fetch_interval(settings),
+        signing.window_of(settings),
+        signing.addresses_of(settings),
+        signed_sets.signed_set_options(settings),
         audit_setup.key_path(settings),
         audit_setup.source_of(settings),
         audit_setup.receiver_of(settings),
