@@ -343,10 +343,15 @@ class MatrixPolicy:
         )
 
     def demand_feed(self, transaction: str, assertion: Assertion | None, proved: bool) -> None:
-        """A message of patient identities; `proved`: an enrolled system has shown its certificate. Raises Denied."""
+        """A message of patient identities; `proved`: an enrolled system has shown its certificate. Raises Denied.
+
+        Where every message needs an assertion, that of a system states an automaton.
+        """
         word = self.matrix.feeds.get(transaction, "nobody")
         proved = proved or Reading.PLAIN_FEED in self.opened
-        if word == "nobody" or (word == "partner" and not (proved and assertion is None)):
+        role = assertion.roles[0] if assertion is not None and assertion.roles else None
+        automaton = role is not None and role.system == names.OTHER_ROLES and role.code in AUTOMATA
+        if word == "nobody" or (word == "partner" and not (proved and (assertion is None or automaton))):
             raise rules.FEED.denied(transaction=transaction)
 
     def demand_command(self, command: str) -> None:
@@ -360,6 +365,8 @@ Policy = Ihe | MatrixPolicy
 DOCTOR = "10"
 #: TRE_R38: médecine du travail (from memory).
 OCCUPATIONAL = "SM25"
+#: Roles of systems that act for nobody in particular.
+AUTOMATA = frozenset({"AUTOMATE", "DISPOSITIF", "LOGICIEL_DUI"})
 _LETTERS: Mapping[str, str] = {names.NORMAL: "n", names.CENTRE_15: "r", names.EMERGENCY: "b"}
 
 

@@ -118,8 +118,8 @@ FEED = TrustRule(
     "Les identités des patients sont envoyées par qui la matrice des droits le permet",
     f"{_SERVICE}: {{transaction}} is taken from enrolled systems only, and not in the name of a person",
     f"{_SERVICE} : {{transaction}} n'est accepté que de systèmes enrôlés, et non au nom d'une personne",
-    "Send it over TLS with the certificate of an enrolled system, without an assertion",
-    "Envoyez-le en TLS avec le certificat d'un système enrôlé, sans assertion",
+    "Send it over TLS with the certificate of an enrolled system, without an assertion or with that of an automaton",
+    "Envoyez-le en TLS avec le certificat d'un système enrôlé, sans assertion ou avec celle d'un automate",
     "DMP integration guide: TD1.1",
 )
 NO_REASON = TrustRule(

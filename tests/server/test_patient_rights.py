@@ -13,8 +13,9 @@ from metadata.vocabulary import ResponseStatus, Transaction
 from registry.codes import CodeBook
 from registry.patient_feed import PatientIdentityFeed
 from registry.patient_identity import IdentityFeed
-from security.identity import Assertion
+from security.identity import Assertion, Coded
 from security.refusal import Denied
+from security.saml_names import OTHER_ROLES
 from security.trust import Partner
 from server.__main__ import program
 from server.access import Guard, access_of, check
@@ -145,7 +146,9 @@ def test_iti_44_is_taken_from_enrolled_systems_and_not_from_persons(tmp_path: Pa
             with pytest.raises(Denied) as refused:
                 guard(Call(Transaction.ITI_44, etree.Element("x"), caller=caller))
             assert refused.value.rule == "ACC-011"
-        guard(Call(Transaction.ITI_44, etree.Element("x"), caller=Caller(partner=partner)))
-        assert [one.partner for one in taken] == [partner]
+        automaton = Assertion("_2", "CN=x", "899900000001", roles=(Coded("AUTOMATE", OTHER_ROLES),))
+        for caller in (Caller(partner=partner), Caller(partner=partner, assertion=automaton)):
+            guard(Call(Transaction.ITI_44, etree.Element("x"), caller=caller))
+        assert [one.partner for one in taken] == [partner, partner]
     finally:
         database.close()
