@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from conformance.case import Case
+from metadata.rules.removal import RULES as REMOVAL_RULES
+from metadata.rules.table import RULES
 
 #: Rule to the reason, English.
 OUT_OF_REACH: dict[str, str] = {
@@ -22,9 +24,14 @@ OUT_OF_REACH: dict[str, str] = {
 }
 
 
-def coverage_of(cases: Iterable[Case]) -> dict[str, tuple[str, ...]]:
-    """Rule id to the ids of the cases that prove it, by id; rules of which no case speaks are not in it."""
-    found: dict[str, list[str]] = {}
+def rule_ids() -> tuple[str, ...]:
+    """Every rule of the shared table: of submissions, and of removals."""
+    return tuple(sorted({rule.id for rule in RULES} | {rule.id for rule in REMOVAL_RULES}))
+
+
+def coverage_of(cases: Iterable[Case], rules: Iterable[str] = ()) -> dict[str, tuple[str, ...]]:
+    """Rule id to the ids of the cases that prove it, by id. Of `rules` even those of which no case speaks are there."""
+    found: dict[str, list[str]] = {rule: [] for rule in rules}
     for case in cases:
         for rule in case.proves:
             found.setdefault(rule, []).append(case.id)

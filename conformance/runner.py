@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.case import INTEGRATED, PROFILES, Case
-from conformance.coverage import coverage_of
+from conformance.coverage import coverage_of, rule_ids
 from conformance.exchange import Connections
 from conformance.performer import Performer
 from conformance.result import CaseResult, Run, Status, Text, case_of_json, case_to_json
@@ -93,7 +93,7 @@ class Runner:
         self._tidy_needed()
         run.cases = [(known or {}).get(case.id) or self._results[case.id] for case in cases]
         run.finished, run.seconds = _now(), round(time.monotonic() - begun, 3)
-        run.coverage = coverage_of(self.suite.values())
+        run.coverage = coverage_of(self.suite.values(), rule_ids())
         return run
 
     # ---------------------------------------------------------------------------------------------------------- a case

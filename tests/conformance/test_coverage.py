@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from conformance.case import Case, Step, read_suite
-from conformance.coverage import OUT_OF_REACH, coverage_of
+from conformance.coverage import OUT_OF_REACH, coverage_of, rule_ids
 from conformance.messages import QUERIES
 from metadata.query_table import QUERIES as TABLE
 from metadata.rules.removal import RULES as REMOVAL_RULES
@@ -40,6 +40,12 @@ def test_there_are_more_than_six_hundred_cases() -> None:
 def test_every_rule_is_proved_or_stands_among_those_out_of_reach() -> None:
     proved = set(coverage_of(SUITE.values()))
     assert sorted(RULE_IDS - proved) == sorted(OUT_OF_REACH)
+
+
+def test_the_report_says_which_rules_no_case_proves() -> None:
+    coverage = coverage_of(SUITE.values(), rule_ids())
+    assert {rule for rule, cases in coverage.items() if not cases} == set(OUT_OF_REACH)
+    assert set(rule_ids()) == RULE_IDS
 
 
 def test_what_the_cases_name_exists() -> None:
