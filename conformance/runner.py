@@ -85,8 +85,12 @@ class Runner:
             self._note(result)
         beside = [case for case in todo if not case.alone]
         with ThreadPoolExecutor(self.jobs, "case") as pool:
-            for future in [pool.submit(self._case, case) for case in beside]:
-                future.result()
+            try:
+                for future in [pool.submit(self._case, case) for case in beside]:
+                    future.result()
+            except BaseException:  # an interrupted run ends with the cases that are under way
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
         for case in todo:
             if case.alone:
                 self._case(case)

@@ -21,6 +21,7 @@ from conformance.runner import JOURNAL, Runner, chosen, read_journal
 from conformance.target import OPTIONS, Target, TargetError, read_target
 from security.pki import PkiError
 from security.tls import TlsError
+from server.commands.connection import Failed
 from server.commands.options import UsageError
 from server.version import version
 
@@ -68,6 +69,8 @@ def command(address: str, folder: str, **given: Any) -> None:
         run = _nist(target, given) if given["suite"] == "nist" else _carnet(target, Path(folder), given)
     except (TargetError, CaseError, BadCase, ValueError) as error:
         raise UsageError(str(error)) from None
+    except KeyboardInterrupt:
+        raise Failed("interrupted; --resume takes the run up where it was") from None
     written = report.write(run, Path(folder), given["lang"])
     _print_summary(run, [str(path) for path in written])
     sys.exit(0 if run.passed else 1)

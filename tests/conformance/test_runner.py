@@ -168,6 +168,25 @@ def test_a_wsdl_names_the_endpoints(tmp_path: Path) -> None:
     }
 
 
+def test_an_interrupted_run_ends_at_once_and_is_taken_up(tmp_path: Path) -> None:
+    cases = chosen(SUITE, ["registry"], ["de-1*", "ss-1*", "obj-*"])
+    seen: list[str] = []
+
+    def interrupt(result: CaseResult, done: int, total: int) -> None:
+        seen.append(result.id)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    with served(tmp_path / "data") as target:
+        with pytest.raises(KeyboardInterrupt):
+            Runner(target, SUITE, 1, tmp_path / JOURNAL, progress=interrupt).run(cases, "registry")
+        _, known = read_journal(tmp_path / JOURNAL)
+        assert 3 <= len(known) < len(cases)
+        result = Runner(target, SUITE, journal=tmp_path / JOURNAL).run(cases, "registry", known=known)
+    assert len(result.cases) == len(cases) and not bad(result)
+    assert {case.id for case in result.cases if case == known.get(case.id)} == set(known)
+
+
 class Wrong(BaseHTTPRequestHandler):
     """Answers everything with Success and nothing else, to no request in particular."""
 
