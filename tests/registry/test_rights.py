@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -18,7 +21,7 @@ from registry.record_rows import delete_rows
 from registry.rights import VALIDITY, Right, Rights, Writer
 from registry.tables import entry_writer, patient_right
 from security.access import Authorisation
-from storage.database import Database
+from storage.database import Database, Row
 from tests.registry.submissions import documents, new_patient
 
 ANNE, ZOE, HOUSE = "899900000001", "899900000002", "10B0000001"
@@ -87,6 +90,35 @@ def test_rights_follow_a_merge_and_blocked_wins(database: Database) -> None:
     assert rights.of_caller(new, ANNE, "").identifiers == {new}
     assert rights.take(new, Right.TREATING, ANNE)
     assert not rights.of_caller(new, ANNE, "").treating
+
+
+class Counting:
+    """A database that keeps the statements which are run on it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.run: list[object] = []
+
+    @contextmanager
+    def read(self) -> Iterator[Counting]:
+        with self._database.read() as self._connection:
+            yield self
+
+    def execute(self, statement: sa.Executable, parameters: Mapping[str, Any]) -> list[Row]:
+        self.run.append(statement)
+        return self._connection.execute(statement, parameters)
+
+
+def test_an_unknown_patient_costs_what_a_known_one_does(database: Database) -> None:
+    """T39: nothing that is done before a refusal depends on whether the patient is known."""
+    patient = new_patient(database)
+    Rights(database).give(patient, Right.BLOCKED, ANNE)
+    run = []
+    for cx in (patient, new_patient(database), "nobody^^^&1.2.3&ISO"):
+        counting = Counting(database)
+        Rights(counting).of_caller(cx, ANNE, HOUSE)  # type: ignore[arg-type]
+        run.append(counting.run)
+    assert len(run[0]) == 1 and run[0] == run[1] == run[2]
 
 
 def test_an_alias_is_the_same_record(database: Database) -> None:
