@@ -16,8 +16,9 @@ from conformance import report
 from conformance.acting import Card
 from conformance.case import INTEGRATED, PROFILES, Case, CaseError, read_suite
 from conformance.performer import BadCase
+from conformance.report_words import word
 from conformance.result import CaseResult, Run, Status
-from conformance.runner import JOURNAL, Runner, chosen, read_journal
+from conformance.runner import JOURNAL, Progress, Runner, chosen, read_journal
 from conformance.target import OPTIONS, Target, TargetError, read_target
 from security.pki import PkiError
 from security.tls import TlsError
@@ -88,7 +89,7 @@ def _carnet(target: Target, folder: Path, given: dict[str, Any]) -> Run:
             known = {id: result for id, result in known.items() if id in suite and not _again(result, suite[id])}
         known = {id: result for id, result in known.items() if any(case.id == id for case in cases)}
     runner = Runner(
-        target, suite, given["jobs"], folder / JOURNAL, not given["keep"], None if given["quiet"] else _print_case,
+        target, suite, given["jobs"], folder / JOURNAL, not given["keep"], _printer(given),
         f"carnet {version()}",
     )  # fmt: skip
     return runner.run(cases, ",".join(given["profiles"]), given["lang"], known)
@@ -104,7 +105,7 @@ def _nist(target: Target, given: dict[str, Any]) -> Run:
 
     if not given["plans"]:
         raise UsageError("--suite nist needs --plans DIR, a folder of NIST test plans")
-    return run_plans(Path(given["plans"]), target, given["lang"], given["patterns"], None if given["quiet"] else _print_case)
+    return run_plans(Path(given["plans"]), target, given["lang"], given["patterns"], _printer(given))
 
 
 def _acting(target: Target, pki: str | None, name: str | None) -> Target:
@@ -119,18 +120,23 @@ def _acting(target: Target, pki: str | None, name: str | None) -> Target:
         raise UsageError(str(error)) from None
 
 
-def _print_case(result: CaseResult, done: int, total: int) -> None:
-    status = click.style(f"{result.status.value:7}", fg=_MARKS[result.status])
-    click.echo(f"{done:4}/{total} {status} {result.id}  {result.title.en}")
-    if result.bad:
-        for _, finding in result.findings:
-            click.echo(f"               {finding.text.en}")
-        if result.reason:
-            click.echo(f"               {result.reason.en}")
+def _printer(given: dict[str, Any]) -> Progress | None:
+    """What prints a line for each case, in the language of the report."""
+    lang = given["lang"]
+
+    def show(result: CaseResult, done: int, total: int) -> None:
+        status = click.style(f"{word(result.status.value, lang):7}", fg=_MARKS[result.status])
+        click.echo(f"{done:4}/{total} {status} {result.id}  {result.title.in_(lang)}")
+        if result.bad:
+            for _, finding in result.findings:
+                click.echo(f"               {finding.text.in_(lang)}")
+            if result.reason:
+                click.echo(f"               {result.reason.in_(lang)}")
+
+    return None if given["quiet"] else show
 
 
 def _print_summary(run: Run, files: list[str]) -> None:
-    counts = run.counts
-    click.echo(", ".join(f"{count} {word}" for word, count in counts.items()) + f" in {run.seconds:.1f} s")
+    click.echo(", ".join(f"{count} {word(name, run.lang)}" for name, count in run.counts.items()) + f" in {run.seconds:.1f} s")
     for file in files:
         click.echo(file)

@@ -54,7 +54,7 @@ def test_a_failure_ends_with_1_and_is_performed_again(server: ServerProcess, tmp
     target.write_text('options = ["limits", "patient-feed"]\n' + base)
     cases = ("--case", "dom-002-many", "--case", "de-103-absent", "--quiet")
     first = carnet("run", "--target", target, "--profile", "registry", "--report", tmp_path, "--lang", "fr", *cases)
-    assert first.returncode == 1 and "1 passed, 1 failed" in first.stdout
+    assert first.returncode == 1 and "1 réussi, 1 échoué" in first.stdout
     before = {case.id: case for case in read_run(tmp_path).cases}
     again = carnet("run", "--target", target, "--profile", "registry", "--report", tmp_path, "--failed", *cases)
     assert again.returncode == 1
