@@ -6,7 +6,7 @@ import hashlib
 import re
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -90,13 +90,19 @@ CASES: dict[str, Callable[[], Message]] = {
 
 
 def _told(server: ServerProcess, message: Message) -> tuple[object, ...]:
-    """Everything that a Document Source sees of an answer."""
+    """Everything that a Document Source sees of an answer, but for the host in the links to explanations: each server explains
+    its own findings, so that what a registry elsewhere found is explained there."""
     with Client(repository=server.repository) as client:
         try:
             reply: Reply = client.provide(*message)
         except ClientError as error:
-            return (type(error).__name__, str(error).replace(server.url, "http://server"))
-    return (reply.response.status_text, reply.errors)
+            return (type(error).__name__, _anywhere(str(error)))
+    errors = [replace(error, code_context=_anywhere(error.code_context)) for error in reply.errors]
+    return (reply.response.status_text, errors)
+
+
+def _anywhere(text: str) -> str:
+    return re.sub(r"http://127\.0\.0\.1:\d+/", "http://server/", text)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -108,6 +114,16 @@ def test_the_answer_is_the_same(servers: Apart, name: str) -> None:
     assert str(together[0]).endswith("Success") is good, together
     # Once more: what was registered is a duplicate, what was refused is refused as before.
     assert _told(servers.repository, message) == _told(servers.together, message)
+
+
+def test_a_link_leads_to_the_explanation_whoever_found_it(servers: Apart) -> None:
+    for case, finder in (("unknown patient", servers.registry), ("wrong hash", servers.repository)):
+        with Client(repository=servers.repository.repository) as client:
+            (error,) = client.provide(*CASES[case]()).errors
+        (link,) = re.findall(r"http://\S+", error.code_context)
+        assert link.startswith(f"{finder.url}/explain/")
+        status, _, page = get(link)
+        assert status == 200 and link.rpartition("/")[2].encode() in page
 
 
 def test_what_is_stored_apart_is_found_and_comes_out(servers: Apart) -> None:
