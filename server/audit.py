@@ -73,15 +73,24 @@ _RIGHTS = "ACC-"
 
 
 @dataclass(slots=True)
+class Opened:
+    """An event that has begun on the way of another; `place` once its record is written."""
+
+    event: AuditEvent
+    place: Place | None = None
+
+
+@dataclass(slots=True)
 class _Act:
     """The deed under way in a thread: its events, and where their records stand once they are written. `more` happened on the
-    way and has an outcome of its own."""
+    way and has an outcome of its own; `opened` will have one."""
 
     call: Call
     events: list[AuditEvent]
     begun: bool
     places: list[Place] | None = None
     more: list[AuditEvent] = field(default_factory=list)
+    opened: list[Opened] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -201,7 +210,7 @@ class Trail:
         outcome = MINOR if exchange.broken else SUCCESS
         text = f"the answer broke off after {exchange.sent} octets" if exchange.broken else ""
         for event, place in zip(begun.events, begun.places, strict=True):
-            self._later(entry(End(place, _now(), outcome, text, exchange.sent, patient=event.patient)))
+            self.later(entry(End(place, _now(), outcome, text, exchange.sent, patient=event.patient)))
 
     def alarm(self, caller: Caller, rule: str) -> None:
         """Somebody could not prove who he is (DICOM PS3.15 A.5.3.11: Security Alert, Node Authentication)."""
@@ -233,6 +242,22 @@ class Trail:
     def say(self, events: Sequence[AuditEvent]) -> None:
         """Events of others (signatures checked, the log read), durable when it returns."""
         self.store.write([entry(replace(one, source=one.source or self.source)) for one in events])
+
+    def begin(self, event: AuditEvent) -> Opened:
+        """An event on the way of this thread's deed, recorded as begun: with the next write, which is the deed's first; without
+        a deed at once. `end` it."""
+        act = self.current()
+        if act is None:
+            return Opened(event, self.store.write([entry(event, begun=True)])[0])
+        act.opened.append(Opened(event))
+        return act.opened[-1]
+
+    def end(self, opened: Opened, outcome: int, description: str = "") -> None:
+        """How it ended. Of what was never written, because the deed failed first, there is nothing to tell."""
+        if opened.place is not None:
+            self.later(entry(End(opened.place, _now(), outcome, description, patient=opened.event.patient)))
+        elif (act := self.current()) is not None:
+            act.opened.remove(opened)
 
     # ---------------------------------------------------------------------------------------------------- helpers
 
@@ -325,7 +350,7 @@ class Trail:
 
     # ------------------------------------------------------------------------------------------------------- ends
 
-    def _later(self, end: Entry) -> None:
+    def later(self, end: Entry) -> None:
         """Nobody waits for an end: it goes with others. If it is lost, its event is one whose end is not known."""
         if not self.store.later(end) or self._stopped.is_set():
             self._flush()
@@ -360,14 +385,17 @@ class _Watched:
         if act is None:
             return self._inner.write(work)
         entries = [*(entry(one, begun=act.begun) for one in act.events), *map(entry, act.more)]
+        opened = [entry(one.event, begun=True) for one in act.opened]
         store = self._trail.store
 
         def both(connection: Connection) -> tuple[T, list[Place]]:
             result = work(connection)
-            return result, store.append(connection, entries)
+            return result, store.append(connection, [*entries, *opened])
 
         result, places = self._inner.write(both)
         act.places = places[: len(act.events)]
+        for one, place in zip(act.opened, places[len(entries) :], strict=True):
+            one.place = place
         return result
 
 
@@ -380,11 +408,16 @@ def outcome_of(exchange: Exchange) -> tuple[int, str]:
         return MAJOR, f"{exchange.fault or _described(exchange.findings)} (reference {exchange.reference})"
     if exchange.fault:
         return SERIOUS, exchange.fault
-    if exchange.status is ResponseStatus.SUCCESS:
+    return outcome_of_response(exchange.status, exchange.findings)
+
+
+def outcome_of_response(status: ResponseStatus | None, findings: Sequence[Finding]) -> tuple[int, str]:
+    """The same of a response, whoever gave it."""
+    if status is ResponseStatus.SUCCESS:
         return SUCCESS, ""
-    errors = [finding for finding in exchange.findings if finding.severity is Severity.ERROR]
+    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     minor = not errors or all(finding.code in _BUSY for finding in errors)
-    return MINOR if minor else SERIOUS, _described(exchange.findings)
+    return MINOR if minor else SERIOUS, _described(findings)
 
 
 def _described(findings: Sequence[Finding]) -> str:

@@ -21,6 +21,7 @@ from security.audit_store import AuditStore
 from security.syslog import Receiver
 from server.audit import Trail
 from server.audit_keeper import Keeper, KeeperOptions
+from server.audit_sent import AuditedClient, AuditedPort
 from server.settings import SettingError, Settings
 from server.trust import log_handshake_failure
 from soap.call import Handler
@@ -141,10 +142,14 @@ def watch(kit: Kit, metrics: Metrics, gauges: dict[str, tuple[str, Callable[[], 
     """The trail of this process, begun: from now on whatever `kit` writes takes its record along. Raises AuditKeyError,
     SettingError, StorageError. It ends with the process, after whatever was begun later has ended."""
     audit = start_audit(kit.settings, kit.database, metrics.alarm)
-    if audit.trail is not None:
-        kit.database = audit.trail.around(kit.database)
+    trail = audit.trail
+    if trail is not None:
+        kit.database = trail.around(kit.database)
         kit.index = DocumentIndex(kit.database)
-        kit.verified = audit.trail.verified
+        kit.verified = trail.verified
+        if kit.client is not None:
+            kit.client = AuditedClient.of(kit.client, trail)
+            kit.sent = lambda port: AuditedPort(port, trail, kit.settings.role.registry_url)
         atexit.register(audit.close)
     keeper = audit.keeper
     if keeper is not None and kit.settings.audit.syslog:

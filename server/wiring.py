@@ -98,6 +98,7 @@ class Kit:
     client: Client | None
     trust: LiveTrust | None = None
     verified: Callable[[str, SignatureRecord], None] = lambda patient, record: None
+    sent: Callable[[RegistryPort], RegistryPort] = lambda port: port
 
     @property
     def registry(self) -> RegistryView:
@@ -232,7 +233,7 @@ def repository_handlers(kit: Kit, codes: CodeBook, access: Access | None = None)
     options = repository_options(kit.settings, kit.repository_unique_id)
     port: RegistryPort
     if kit.client is not None:
-        port = Remote(kit.database, sending(kit.client), asking(kit.registry))
+        port = kit.sent(Remote(kit.database, sending(kit.client), asking(kit.registry)))
     else:
         port = InProcess(registering_here(_registering(kit, codes)))
     signed_sets = signed_sets_of(kit.settings, kit.store, kit.index, kit.trust, kit.verified)

@@ -59,6 +59,8 @@ TABLE: dict[str, Expected] = {
     "ITI-62": Expected(PATIENT_RECORD, "D", "Remove Metadata", "removed object"),
     "ITI-86": Expected(PATIENT_RECORD, "D", "Remove Documents", "removed document", ("Repository Unique Id",)),
     "ITI-92": Expected(IMPORT, "U", "Restricted Update Document Set", "submission set"),
+    "ITI-42 sent": Expected(EXPORT, "R", "Register Document Set-b", "submission set", (), SOURCE),
+    "ITI-18 sent": Expected(QUERY, "E", "Registry Stored Query", "query", ("QueryEncoding",), SOURCE),
     "ITI-8 A04": Expected(PATIENT_RECORD, "C", "Patient Identity Feed", "", ("MSH-10",)),
     "ITI-8 A08": Expected(PATIENT_RECORD, "U", "Patient Identity Feed", "", ("MSH-10",)),
     "ITI-44 add": Expected(PATIENT_RECORD, "C", "Patient Identity Feed HL7 V3", "", ("II",)),

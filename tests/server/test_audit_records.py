@@ -78,7 +78,7 @@ def fields(site: Site, name: str, message: Message, patient: str, ids: Sequence[
     assert (first.id, first.type, first.role, first.idType, first.cycle) == (patient, "1", "1", PATIENT_NUMBER, "")
     assert [one.id for one in others] == list(ids)
     for one in others:
-        _object(one, code, expected.object, expected.name)
+        same_object(one, code, expected.object, expected.name)
         assert {*expected.details} <= {*one.details}
     if not others:
         assert {*first.details} == {*expected.details}
@@ -99,7 +99,7 @@ def _participants(site: Site, code: str, message: Message, ours: tuple[str, str,
         assert (own["NetworkAccessPointID"], own["NetworkAccessPointTypeCode"]) == ("127.0.0.1", "2")
 
 
-def _object(one: Thing, code: str, kind: str, name: str) -> None:
+def same_object(one: Thing, code: str, kind: str, name: str) -> None:
     type, role, id_type, cycle = OBJECTS[kind]
     assert (one.type, one.role, one.cycle) == (type, role, cycle)
     assert one.idType == (id_type or (code, "IHE Transactions", name))
