@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from conformance import messages
+from conformance.acting import Card
 from conformance.case import Case, Expect, Step
 from conformance.change import ChangeError, changed
 from conformance.exchange import Connections, Exchanged, ExchangeError, mllp
@@ -21,6 +22,7 @@ from conformance.submission import Made, Maker
 from conformance.target import Target
 from conformance.values import STYLES
 from metadata.schemes import ON_DEMAND, STABLE
+from security.pki import PkiError
 
 _SUBMISSIONS = ("ITI-41", "ITI-42", "ITI-57", "ITI-61", "ITI-92")
 _SUCCESS, _ANNOUNCED, _ANY = Expect(("Success",)), Expect(("CA", "AA")), Expect(("Success", "Failure"))
@@ -36,6 +38,11 @@ _EVERYTHING = [
 ]
 _TWO = "it needs two patients: name a second one (--patient)", "il faut deux patients : en nommer un second (--patient)"
 _NO_FEED = "no feed announces patients: give --feed or --patient", "aucun flux n'annonce de patients : donner --feed ou --patient"
+_NO_ID = (
+    "no document could be submitted and found to learn the repositoryUniqueId; name it in the target's file",
+    "aucun document n'a pu être déposé et retrouvé pour connaître le repositoryUniqueId ; le donner dans le fichier de la cible",
+)
+_NO_OTHER = "le dossier de l'autorité ne contient pas un second professionnel de la même profession"
 _NO_REPOSITORY = (
     "repository_unique_id is not in the target's file, and cannot be asked for",
     "repository_unique_id manque au fichier de la cible et ne peut être demandé",
@@ -59,11 +66,15 @@ TITLES = {
 
 
 class Unperformable(Exception):
-    """The case cannot be performed against this target: the reason, in both languages."""
+    """The case cannot be performed against this target: the reason, in both languages.
 
-    def __init__(self, en: str, fr: str) -> None:
+    SKIPPED: it is nothing for this target. ERROR: what must go before it went wrong, so that nobody knows.
+    """
+
+    def __init__(self, en: str, fr: str, status: Status = Status.SKIPPED) -> None:
         super().__init__(en)
         self.text = Text(en, fr)
+        self.status = status
 
 
 class BadCase(ValueError):
@@ -81,6 +92,7 @@ class Performer:
     repository: str = ""
     scenes: dict[str, Scene] = field(default_factory=dict)
     _asking: threading.Lock = field(default_factory=threading.Lock)
+    _of_other: Connections | None = None
 
     def perform(self, case: Case) -> CaseResult:
         """The result of one case. Raises BadCase."""
@@ -96,7 +108,7 @@ class Performer:
             self._announce(case, scene, result)
             self._steps(case, scene, result)
         except Unperformable as error:
-            result.status, result.reason = Status.SKIPPED, error.text
+            result.status, result.reason = error.status, error.text
         except (UnknownWord, ChangeError, WireChangeError, KeyError) as error:
             raise BadCase(f"{case.source}: {case.id}: {error!r}") from error
         self.scenes[case.id] = scene
@@ -166,9 +178,14 @@ class Performer:
                 raise Unperformable(*_NO_FEED)
             return
         step = Step(transaction, _ANNOUNCED, "patient", _PATIENT, feed=feed, patient=cx, prior=prior, prepares=True)
-        self._step(step, scene, result)
-        if result.steps[-1].findings:
-            raise Unperformable("the target takes no new patient", "la cible ne prend pas de nouveau patient")
+        answered = self._step(step, scene, result)
+        if not answered or result.steps[-1].findings:
+            said = result.steps[-1].findings[0].text if answered else result.reason
+            raise Unperformable(
+                f"the target has not taken the patient who was announced to it by {transaction}: {said.en}",
+                f"la cible n'a pas pris le patient qui lui a été annoncé par {transaction} : {said.fr}",
+                Status.ERROR,
+            )
 
     # ---------------------------------------------------------------------------------------------------------- steps
 
@@ -211,7 +228,7 @@ class Performer:
         found = result.steps[-1].response.body.partition(b'"repositoryUniqueId"')[2]
         repository = found.partition(b"Value>")[2].partition(b"<")[0].decode().strip()
         if not repository:
-            raise Unperformable("the target names no repositoryUniqueId", "la cible ne donne pas de repositoryUniqueId")
+            raise Unperformable(*_NO_ID, Status.ERROR)
         scene.repository = repository
         self._take_out(scene, result)
         return repository
@@ -288,17 +305,68 @@ class Performer:
         else:
             outgoing = messages.soap(step.send, body, url, action)
         message_id = outgoing.message_id
-        if self.target.card is not None:
-            patient, other = _spoken_of(outgoing.body, scene), scene.patients.get("unknown", "")
-            outgoing.body = self.target.card.put_into(outgoing.body, patient, other, step.assertion)
+        value = self._secure(outgoing, parts, step, scene)
         outgoing = messages.altered(outgoing, scene.rows(step.wire))
+        scene.sent = outgoing.body
         done, begun = self._begin(step, result)
         try:
-            exchanged = self.connections.post(url, outgoing.headers, outgoing.body)
+            exchanged = self._connections(step).post(url, outgoing.headers, outgoing.body)
         except ExchangeError as error:
             return self._unanswered(done, error, result)
-        self._end(done, step, exchanged, begun, scene, message_id if _has_id(outgoing, message_id) else "")
+        told = message_id if _has_id(outgoing, message_id) else ""
+        self._end(done, step, exchanged, begun, scene, told)
+        if self.target.signs and step.signature != "none":
+            done.findings += self._signature_of_answer(step, exchanged, told, value)
         return True
+
+    def _secure(self, outgoing: Outgoing, parts: Sequence[tuple[str, bytes, str]], step: Step, scene: Scene) -> bytes | None:
+        """Puts assertion and signature into the message. The signature value, None where it has no right one."""
+        card = self._card(step)
+        if card is None:
+            return None
+        patient, other = _spoken_of(outgoing.body, scene), scene.patients.get("unknown", "")
+        if not self.target.signs or step.signature == "none":
+            outgoing.body = card.put_into(outgoing.body, patient, other, step.assertion)
+            return None
+        if step.signature == "again":
+            outgoing.body = scene.sent
+            return None
+        assertion = card.assertion(patient, other, step.assertion)
+        signed = card.signing.signed(outgoing.body, parts, assertion, step.signature)
+        outgoing.body = signed.octets
+        return signed.value
+
+    def _card(self, step: Step) -> Card | None:
+        """Whose card acts. Raises Unperformable where a case needs a second one and the folder has none."""
+        card = self.target.card
+        if card is None or step.by != "other":
+            return card
+        try:
+            return card.other
+        except PkiError as error:
+            raise Unperformable(str(error), _NO_OTHER) from None
+
+    def _connections(self, step: Step) -> Connections:
+        """Each card has connections of its own, since it shows its certificate there."""
+        if step.by != "other" or self.connections.context is None:
+            return self.connections
+        with self._asking:
+            if self._of_other is None:
+                card = self._card(step)
+                self._of_other = Connections(card.context() if card else None)
+            return self._of_other
+
+    def _signature_of_answer(self, step: Step, exchanged: Exchanged, message_id: str, value: bytes | None) -> list[Finding]:
+        """A fault about a message that was not believed need not be signed; every other answer must be."""
+        reply, card = read_reply(step.send, exchanged), self._card(step)
+        if reply.answer is None or reply.status == "Fault" or card is None:
+            return []
+        problem = card.signing.problem(reply.answer, message_id, value)
+        if problem is None:
+            return []
+        rule, said = problem
+        text = Text(f"The signature of the answer is not right: {said.en}", f"La signature de la réponse est fautive : {said.fr}")
+        return [Finding("signature", "a signed answer", rule, text, None, (rule,), "WSS SOAP Message Security 1.1: 8")]
 
     def _begin(self, step: Step, result: CaseResult) -> tuple[StepResult, float]:
         done = StepResult(

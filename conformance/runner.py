@@ -22,7 +22,7 @@ from typing import Any
 from conformance.case import INTEGRATED, PROFILES, Case
 from conformance.coverage import coverage_of, rule_ids
 from conformance.exchange import Connections
-from conformance.performer import Performer
+from conformance.performer import BadCase, Performer
 from conformance.result import CaseResult, Run, Status, Text, case_of_json, case_to_json
 from conformance.scene import Names
 from conformance.target import OPTIONS, Target
@@ -72,12 +72,13 @@ class Runner:
         self._locks = {case.needs: threading.Lock() for case in self.suite.values() if case.needs}
 
     def run(self, cases: Sequence[Case], profile: str, lang: str = "en", known: Mapping[str, CaseResult] | None = None) -> Run:
-        """Performs `cases`; the results in `known` are taken over. Raises `conformance.performer.BadCase`."""
+        """Performs `cases`, and those on which they build; the results in `known` are taken over."""
         run = Run(
             self.target.name, profile, "carnet", lang, _now(), software=self.software, endpoints=dict(self.target.endpoints),
             options=tuple(sorted(self.target.options)),
         )  # fmt: skip
         begun = time.monotonic()
+        cases = self._with_needed(cases, known or {})
         todo = [case for case in cases if case.id not in (known or {})]
         self._total, self._done = len(todo), 0
         self._note_head(run)
@@ -111,14 +112,9 @@ class Runner:
     def _perform(self, case: Case) -> CaseResult:
         reason = self._reason(case)
         if reason:
-            result = CaseResult(
-                case.id, case.title, case.transaction, case.profiles, case.proves, case.section, Status.SKIPPED,
-                case.requirements, reason, case.why, case.mend, started=_now(),
-            )  # fmt: skip
+            result = _unperformed(case, Status.SKIPPED, reason)
         else:
-            result = self._performer.perform(case)
-            if case.id not in self._locks:
-                self._performer.tidy(case, result)
+            result = self._performed(case)
         with self._lock:
             self._results[case.id] = result
             self._done += 1
@@ -126,6 +122,26 @@ class Runner:
             if self.progress is not None:
                 self.progress(result, self._done, max(self._total, self._done))
         return result
+
+    def _performed(self, case: Case) -> CaseResult:
+        """A case that cannot be made for this target (of codes of its own, say) is an error of its own, not the end of the run."""
+        try:
+            result = self._performer.perform(case)
+        except BadCase as error:
+            said = Text(f"The case cannot be made: {error}", f"Le cas ne peut être construit : {error}")
+            return _unperformed(case, Status.ERROR, said)
+        if case.id not in self._locks:
+            self._performer.tidy(case, result)
+        return result
+
+    def _with_needed(self, cases: Sequence[Case], known: Mapping[str, CaseResult]) -> list[Case]:
+        """With those on which they build: without them in the report, nobody would see why the others are skipped."""
+        found = {case.id: case for case in cases}
+        for case in cases:
+            while case.needs and case.id not in known:
+                case = self.suite[case.needs]
+                found.setdefault(case.id, case)
+        return list(found.values())
 
     def _reason(self, case: Case) -> Text | None:
         """Why a case cannot be performed."""
@@ -197,6 +213,13 @@ def read_journal(path: Path) -> tuple[dict[str, Any], dict[str, CaseResult]]:
         else:
             found[data["id"]] = case_of_json(data)
     return head, found
+
+
+def _unperformed(case: Case, status: Status, reason: Text) -> CaseResult:
+    return CaseResult(
+        case.id, case.title, case.transaction, case.profiles, case.proves, case.section, status, case.requirements, reason,
+        case.why, case.mend, started=_now(),
+    )  # fmt: skip
 
 
 def _now() -> str:

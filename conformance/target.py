@@ -21,6 +21,7 @@ from typing import Any
 
 from conformance.acting import Card
 from conformance.result import Text
+from metadata.hl7 import CX_REMEDY, problem_with_cx
 from metadata.vocabulary import TRANSACTION_BY_ACTION
 from soap.client import addresses_of_wsdl
 from soap.client_errors import ClientError
@@ -77,6 +78,22 @@ OPTIONS = {
         "it asks who is calling: TLS with a card, and an assertion in each message",
         "elle demande qui appelle : TLS avec carte, assertion dans chaque message",
     ),
+    "signed": Text(
+        "it refuses messages that are not signed (WS-Security); the kit signs each",
+        "elle refuse les messages non signés (WS-Security) ; le kit signe chacun",
+    ),
+    "signed-sets": Text(
+        "it refuses submission sets whose signature is wrong",
+        "elle refuse les lots de soumission dont la signature est fautive",
+    ),
+    "signed-sets-warned": Text(
+        "it accepts submission sets whose signature is wrong, with a warning",
+        "elle accepte avec un avertissement les lots dont la signature est fautive",
+    ),
+    "dmp-rights": Text(
+        "it asks the matrix of rights of the DMP; the patients named are open in an emergency",
+        "elle applique la matrice des droits du DMP ; les patients nommés s'ouvrent en urgence",
+    ),
     "tolerant": Text(
         "it takes what real clients send though the standard has it otherwise",
         "elle accepte ce qu'envoient de vrais clients malgré la norme",
@@ -89,6 +106,9 @@ OPTIONS = {
 _KEYS = {
     "name", "options", "feed", "patients", "repository_unique_id", "assigning_authority", "endpoints", "codes", "domain",
 }  # fmt: skip
+_LISTS, _TABLES = {"options", "patients"}, {"endpoints", "codes"}
+_DOMAINS = ("", "ci-sis")
+_FRENCH = "ci-sis"
 _AUTHORITY = "1.3.6.1.4.1.21367.13.20.1000"
 _CARNET_OPTIONS = ("patient-feed", "merge", "any-code", "title-query", "tolerant")
 
@@ -120,6 +140,11 @@ class Target:
         return self.endpoints.get(transaction, "")
 
     @property
+    def signs(self) -> bool:
+        """Whether messages to it are signed."""
+        return self.card is not None and "signed" in self.options
+
+    @property
     def feed_transaction(self) -> str:
         """ITI-8 or ITI-44, whichever announces patients; empty when neither can."""
         if self.feed:
@@ -136,13 +161,16 @@ def read_target(text: str, *, feed: str = "", patients: tuple[str, ...] = (), op
     else:
         target = _of_file(Path(text))
     known_options(options, "--option")
-    if feed and not feed.startswith(("mllp://", "http://", "https://")):
-        raise TargetError(f"--feed {feed}: expected mllp://HOST:PORT or the http address of ITI-44")
+    feed = _known_feed(feed, "--feed") or target.feed
     endpoints = {**target.endpoints, **({"ITI-44": feed} if feed.startswith("http") else {})}
     chosen = target.options | set(options)
+    domain = target.domain or (_FRENCH if _FRENCH in chosen else "")
+    if domain == _FRENCH:
+        chosen = (chosen | {_FRENCH}) - {"any-code"}  # its lists of codes are closed
     return replace(
-        target, endpoints=endpoints, feed=feed or target.feed, patients=patients or target.patients, options=frozenset(chosen)
-    )
+        target, endpoints=endpoints, feed=feed, patients=_known_patients(patients, "--patient") or target.patients,
+        options=frozenset(chosen), domain=domain,
+    )  # fmt: skip
 
 
 def _of_base(base: str) -> Target:
@@ -177,17 +205,18 @@ def _of_file(path: Path) -> Target:
     unknown = set(data) - _KEYS
     if unknown:
         raise TargetError(f"{path}: {', '.join(sorted(unknown))}: known are {', '.join(sorted(_KEYS))}")
+    _known_types(data, path)
     known_options(data.get("options", ()), str(path))
     return Target(
         name=data.get("name", path.stem),
         endpoints=_endpoints(data.get("endpoints", {}), path),
         options=frozenset(data.get("options", ())),
-        feed=data.get("feed", ""),
-        patients=tuple(data.get("patients", ())),
+        feed=_known_feed(data.get("feed", ""), f"{path}: feed"),
+        patients=_known_patients(tuple(data.get("patients", ())), f"{path}: patients"),
         repository_unique_id=data.get("repository_unique_id", ""),
         assigning_authority=data.get("assigning_authority", _AUTHORITY),
         codes=data.get("codes", {}),
-        domain=data.get("domain", "ci-sis" if "ci-sis" in data.get("options", ()) else ""),
+        domain=data.get("domain", ""),
     )
 
 
@@ -205,6 +234,34 @@ def _endpoints(table: Mapping[str, Any], path: Path) -> dict[str, str]:
     if wrong:
         raise TargetError(f"{path}: [endpoints] {wrong[0]}: expected an http or https address")
     return found
+
+
+def _known_types(data: Mapping[str, Any], path: Path) -> None:
+    for key, value in data.items():
+        if key in _LISTS:
+            right, kind = isinstance(value, list) and all(isinstance(one, str) for one in value), "a list of texts"
+        elif key in _TABLES:
+            right, kind = isinstance(value, dict) and all(isinstance(one, str) for one in value.values()), "a table of texts"
+        else:
+            right, kind = isinstance(value, str), "a text"
+        if not right:
+            raise TargetError(f"{path}: {key}: expected {kind}, not {value!r}")
+    if data.get("domain", "") not in _DOMAINS:
+        raise TargetError(f"{path}: domain {data['domain']}: known is ci-sis")
+
+
+def _known_feed(feed: str, where: str) -> str:
+    if feed and not feed.startswith(("mllp://", "http://", "https://")):
+        raise TargetError(f"{where} {feed}: expected mllp://HOST:PORT or the http address of ITI-44")
+    return feed
+
+
+def _known_patients(patients: tuple[str, ...], where: str) -> tuple[str, ...]:
+    for text in patients:
+        problem = problem_with_cx(text, type_code=True)
+        if problem:
+            raise TargetError(f"{where} {text}: {problem}. {CX_REMEDY}")
+    return patients
 
 
 def known_options(options: Any, where: str) -> None:

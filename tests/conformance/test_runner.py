@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -15,13 +16,12 @@ import pytest
 
 from conformance.acting import Card
 from conformance.case import Case, read_file, read_suite
-from conformance.performer import BadCase
 from conformance.result import CaseResult, Run, Status
 from conformance.runner import JOURNAL, Runner, chosen, read_journal
 from conformance.target import Target, TargetError, read_target
 from security.pki import TestAuthority
 from tests.nist.target import add_patients
-from tests.server_process import ServerProcess
+from tests.server_process import ROOT, ServerProcess
 
 SUITE = read_suite()
 HERE = Path(__file__).parent
@@ -77,10 +77,10 @@ def test_a_refusal_names_the_rule_that_its_case_proves(everything: Run) -> None:
 
 
 def test_the_french_domain_and_a_closed_one_pass_what_is_left(everything: Run, tmp_path: Path) -> None:
-    """Between the three domains no case is skipped."""
+    """Between the three domains no case is skipped; in the French one nothing fails of all that is asked of it."""
     left = [SUITE[case.id] for case in everything.cases if case.status is Status.SKIPPED and "secure" not in case.profiles]
     with served(tmp_path / "french", environ={"CARNET_DOMAIN_PROFILE": "dmp-fr"}) as target:
-        french = run(replace(target, domain="ci-sis", options=(target.options | {"ci-sis", "archive"}) - {"any-code"}), left)
+        french = run(read_target(target.name, feed=target.feed, options=("ci-sis", "archive")))
     (tmp_path / "closed.toml").write_text((HERE / "closed_domain.toml").read_text())
     environ = {"CARNET_DOMAIN_PROFILE": "closed", "CARNET_DOMAIN_FOLDER": str(tmp_path)}
     environ["CARNET_DOMAIN_LINK_CHANGE"] = "LINK^Link change^1.2.3"
@@ -244,8 +244,28 @@ def test_a_case_that_changes_what_is_not_there_is_named() -> None:
         'id = "x"\ntitle = { en = "a", fr = "b" }\nwrong = [["folder", "Name"]]\ncodes = ["XDSRegistryMetadataError"]\n'
     )
     suite = {case.id: case for case in read_file(text, "x.toml")}
-    with pytest.raises(BadCase, match=r"x\.toml: x: .*no object folder"):
-        Runner(Target("t", {"ITI-42": "http://127.0.0.1:9/"}), suite).run(list(suite.values()), "registry")
+    (result,) = Runner(Target("t", {"ITI-42": "http://127.0.0.1:9/"}), suite).run(list(suite.values()), "registry").cases
+    assert result.status is Status.ERROR and result.reason.fr.startswith("Le cas ne peut être construit")
+    assert re.search(r"x\.toml: x: .*no object folder", result.reason.en)
+
+
+def nobody() -> Target:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return read_target(f"http://127.0.0.1:{probe.getsockname()[1]}")
+
+
+def test_where_no_patient_can_be_announced_nothing_was_judged() -> None:
+    """Skipped cases would be told as a run in which nothing failed."""
+    result = run(nobody(), chosen(SUITE, ["repository"], ["iti43-*"]))
+    assert {case.status for case in result.cases} == {Status.ERROR} and not result.passed
+    assert all("ITI-44: No answer" in case.reason.en and "annoncé" in case.reason.fr for case in result.cases)
+
+
+def test_a_case_that_others_need_is_in_the_report() -> None:
+    result = run(nobody(), chosen(SUITE, ["registry"], ["iti18-fd-status"]))
+    assert [(case.id, case.status) for case in result.cases] == [("iti18-fd-status", Status.SKIPPED), ("iti18-world", Status.ERROR)]
+    assert not result.passed
 
 
 @pytest.mark.parametrize(
@@ -256,6 +276,11 @@ def test_a_case_that_changes_what_is_not_there_is_named() -> None:
         ("[endpoints]", "names no address"),
         ('[endpoints]\n"ITI-99" = "http://h/"', "ITI-99: known are"),
         ('[endpoints]\nregistry = "h:80"', "h:80: expected an http or https address"),
+        ('options = "merge"\n[endpoints]\nregistry = "http://h/"', "options: expected a list of texts, not 'merge'"),
+        ('patients = ["4711"]\n[endpoints]\nregistry = "http://h/"', "4711: the CX has no assigning authority"),
+        ('feed = "h:2575"\n[endpoints]\nregistry = "http://h/"', "feed h:2575: expected mllp://"),
+        ('domain = "fr"\n[endpoints]\nregistry = "http://h/"', "domain fr: known is ci-sis"),
+        ("[endpoints]\nregistry = 80", "endpoints: expected a table of texts"),
         ("=", "Invalid statement"),
     ],
 )
@@ -263,6 +288,20 @@ def test_a_target_file_that_cannot_be_used_is_told_why(content: str, told: str, 
     (tmp_path / "target.toml").write_text(content)
     with pytest.raises(TargetError, match=told):
         read_target(str(tmp_path / "target.toml"))
+
+
+def test_the_french_option_is_the_french_domain() -> None:
+    target = read_target("http://h:1", options=("ci-sis",))
+    assert target.domain == "ci-sis" and "any-code" not in target.options
+
+
+@pytest.mark.parametrize("page", ["conformance.md", "conformance-cases.md"])
+def test_the_target_files_of_the_pages_are_read(page: str, tmp_path: Path) -> None:
+    blocks = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
+    (block,) = [block for block in blocks if "[endpoints]" in block]
+    (tmp_path / "target.toml").write_text(block)
+    target = read_target(str(tmp_path / "target.toml"))
+    assert target.url("ITI-18") and target.url("ITI-41") and target.url("ITI-8").startswith("mllp://")
 
 
 def test_a_target_file_names_endpoints(tmp_path: Path) -> None:
