@@ -92,6 +92,8 @@ class AuditEvent:
 
     def ended(self, outcome: int, description: str, objects: Sequence[str] = ()) -> AuditEvent:
         """The same with its end. `objects`: of the documents only these were concerned; empty: all."""
+        if not objects and (outcome, description) == (self.outcome, self.description):
+            return self
         kept = tuple(one for one in self.objects if not objects or one.role != ROLE_REPORT or one.id in objects)
         return replace(self, outcome=outcome, description=description, objects=kept)
 
@@ -127,11 +129,14 @@ def patient_key(cx: str) -> int | None:
 # -------------------------------------------------------------------------------------------------------------- as octets
 
 
+_JSON = json.JSONEncoder(separators=(",", ":"))
+
+
 def pack(what: AuditEvent | End) -> bytes:
     """The octets that the store keeps: a number of the dictionary, then deflated JSON of ASCII."""
     told = _event_fields(what) if isinstance(what, AuditEvent) else _end_fields(what)
     compressor = _compressor().copy()
-    text = json.dumps(told, separators=(",", ":")).encode()
+    text = _JSON.encode(told).encode()
     return b"".join((b"\x01", compressor.compress(text), compressor.flush()))
 
 
@@ -251,7 +256,8 @@ _DICTIONARY = json.dumps(
 
 @cache
 def _compressor() -> zlib._Compress:
-    return zlib.compressobj(1, zlib.DEFLATED, -15, 8, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY.encode())
+    # A window of 8 kB holds the dictionary and a record; one of 32 kB costs ten times more to copy than the record to deflate.
+    return zlib.compressobj(6, zlib.DEFLATED, -13, 6, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY.encode())
 
 
 @cache

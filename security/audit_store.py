@@ -12,7 +12,7 @@ import random
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from itertools import islice
 from typing import NamedTuple
@@ -124,9 +124,12 @@ _IS_MARKED = sa.select(audit_mark.c.number).where(
 
 def seal(key: bytes, record: Stored, before: bytes) -> bytes:
     """The seal that a record must carry after the record sealed by `before`."""
-    patient = "" if record.patient is None else record.patient
-    place = f"{record.place.lane}|{record.place.number}|{record.at}|{record.kind}|{patient}|".encode()
-    return hmac.digest(key, b"".join((place, before, record.body)), "sha256")
+    return _seal(key, record.place, record.at, record.kind, record.patient, before, record.body)
+
+
+def _seal(key: bytes, place: Place, at: int, kind: int, patient: int | None, before: bytes, body: bytes) -> bytes:
+    told = f"{place.lane}|{place.number}|{at}|{kind}|{'' if patient is None else patient}|".encode()
+    return hmac.digest(key, b"".join((told, before, body)), "sha256")
 
 
 class _Job:
@@ -165,9 +168,9 @@ class AuditStore:
         written: list[Stored] = []
         for one in entries:
             number += 1
-            record = Stored(Place(lane, number), one.at, int(one.kind), one.patient, one.body, b"")
-            mac = seal(self._key, record, mac)
-            written.append(replace(record, mac=mac))
+            place, kind = Place(lane, number), int(one.kind)
+            mac = _seal(self._key, place, one.at, kind, one.patient, mac, one.body)
+            written.append(Stored(place, one.at, kind, one.patient, one.body, mac))
         connection.execute_many(_INSERT, [_row(one) for one in written])
         connection.execute(_ADVANCE, {"of_lane": lane, "new_number": number, "new_mac": mac})
         return [one.place for one in written]

@@ -291,7 +291,7 @@ class Trail:
                 ids = [one.id for one in event.objects if one.role == ROLE_REPORT and (one.id in failed) is wanted]
                 if ids:
                     said = _described([failed[id] for id in ids]) if wanted else ""
-                    kept.append(event.ended(SERIOUS if wanted else SUCCESS, said, ids))
+                    kept.append(event.ended(SERIOUS if wanted else SUCCESS, said, ids if failed else ()))
         entries = [entry(one, begun=True) for one in given]
         more = [entry(one) for one in (*refused, *self._overrides(exchange))]
         places = self.store.write([*entries, *more])
