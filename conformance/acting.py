@@ -1,7 +1,8 @@
 """As whom the kit acts: a card of a test authority's folder, which connects (TLS) and signs an assertion of each message.
 
 A case may have the assertion made wrong: `none`, `expired`, `future`, `altered`, `unsigned`, `twice`, `other-patient`,
-`audience`, `no-purpose`, `no-role`, `reason-missing`, `saml-1`.
+`audience`, `no-purpose`, `no-role`, `reason-missing`, `saml-1`; or say something else that is right: `emergency` (bris de glace,
+with its reason), `no-patient`, `unknown-purpose`. How signatures of messages are made wrong is in `conformance.signing`.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
+from conformance.signing import Signing
 from schemas.namespaces import WSSE
 from security import saml_names
 from security.assertion_writer import Statement, card_statement, write_assertion
 from security.identity import Coded
-from security.pki import tls_files
+from security.pki import PkiError, TestAuthority, tls_files
 from security.tls import client_context
 
 _HEADER_END = b"</soap:Header>"
@@ -27,6 +29,9 @@ _CHANGES: dict[str, Callable[[Statement], Statement]] = {
     "audience": lambda said: replace(said, audience=("urn:example:elsewhere",)),
     "no-purpose": lambda said: replace(said, purpose=None),
     "no-role": lambda said: replace(said, roles=()),
+    "emergency": lambda said: replace(said, purpose=Coded(saml_names.EMERGENCY, saml_names.PURPOSES), reason="inconscient"),
+    "no-patient": lambda said: replace(said, patient=""),
+    "unknown-purpose": lambda said: replace(said, purpose=Coded("research", saml_names.PURPOSES)),
     "reason-missing": lambda said: replace(said, purpose=Coded(saml_names.EMERGENCY, saml_names.PURPOSES), reason=""),
 }
 
@@ -38,6 +43,8 @@ class Card:
     folder: Path
     name: str
     _made: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    _signing: Signing | None = None
+    _other: Card | None = None
 
     def context(self) -> ssl.SSLContext:
         """Believes the folder's authority and shows the card. Raises PkiError and security.tls.TlsError."""
@@ -46,11 +53,34 @@ class Card:
 
     def put_into(self, envelope: bytes, patient: str, other_patient: str, how: str = "") -> bytes:
         """The message with wsse:Security at the end of its header; as it is, for `none`."""
-        if how == "none":
+        assertion = self.assertion(patient, other_patient, how)
+        if not assertion:
             return envelope
-        assertion = self._assertion(other_patient if how == "other-patient" else patient, how)
         security = b'<wsse:Security xmlns:wsse="%s" soap:mustUnderstand="true">%s</wsse:Security>' % (WSSE.encode(), assertion)
         return envelope.replace(_HEADER_END, security + _HEADER_END, 1)
+
+    def assertion(self, patient: str, other_patient: str, how: str = "") -> bytes:
+        """What says who acts; empty for `none`."""
+        return b"" if how == "none" else self._assertion(other_patient if how == "other-patient" else patient, how)
+
+    @property
+    def signing(self) -> Signing:
+        """Signs messages with this card. Raises PkiError and security.trust_files.TrustFileError."""
+        if self._signing is None:
+            self._signing = Signing(self.folder, self.name)
+        return self._signing
+
+    @property
+    def other(self) -> Card:
+        """Another professional of the same folder. Raises PkiError where there is none."""
+        if self._other is None:
+            rows = [row for row in TestAuthority(self.folder).issued() if row.kind == "person" and not row.revoked]
+            own = next((row for row in rows if row.name == self.name), None)
+            others = [row for row in rows if own and row.identifier != own.identifier and row.profession == own.profession]
+            if not others:
+                raise PkiError(f"{self.folder} holds no second professional of the profession of '{self.name}'")
+            self._other = Card(self.folder, others[0].name)
+        return self._other
 
     def _assertion(self, patient: str, how: str) -> bytes:
         key = (patient, how)

@@ -53,7 +53,7 @@ _CASE_KEYS = _FILE_KEYS | {
 _STEP_KEYS = {
     "send", "name", "title", "make", "change", "again", "query", "with", "return_type", "home", "retrieve", "remove", "feed",
     "patient", "prior", "body", "as", "wire", "status", "codes", "warns", "fault", "http", "returns", "holds", "documents",
-    "wait", "assertion",
+    "wait", "assertion", "signature", "by",
 }  # fmt: skip
 
 
@@ -111,6 +111,8 @@ class Step:
     body: str = ""
     as_: str = ""
     assertion: str = ""
+    signature: str = ""
+    by: str = ""
     wire: tuple[tuple[str, ...], ...] = ()
     wait: bool = False
     prepares: bool = False
@@ -264,6 +266,8 @@ def _step(table: Mapping[str, Any], case: Mapping[str, Any], where: str) -> Step
         remove=tuple(table.get("remove", ())),
         as_=table.get("as", ""),
         assertion=table.get("assertion", ""),
+        signature=table.get("signature", ""),
+        by=table.get("by", ""),
         wire=_rows(table.get("wire", ()), where),
         wait=table.get("wait", False),
         **texts,

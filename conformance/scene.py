@@ -57,7 +57,7 @@ class UnknownWord(KeyError):
 
 @dataclass(slots=True)
 class Scene:
-    """`patients` by name; `things` by name; `made` are the submissions by name of their step."""
+    """`patients` by name; `things` by name; `made` are the submissions by name of their step; `sent` is the last message."""
 
     names: Names
     repository: str = ""
@@ -66,6 +66,7 @@ class Scene:
     made: dict[str, Made] = field(default_factory=dict)
     registered: list[Thing] = field(default_factory=list)
     stored: list[Thing] = field(default_factory=list)
+    sent: bytes = b""
     _made_up: dict[str, str] = field(default_factory=dict)
     _oids: Iterator[str] | None = None
 

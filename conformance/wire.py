@@ -129,6 +129,10 @@ class Answer:
         include = document.find(f"{{{XOP}}}Include")
         if include is None:
             return base64.b64decode(document.text or "", validate=False)
+        return self.included(include)
+
+    def included(self, include: etree._Element) -> bytes:
+        """The octets of the part that an xop:Include stands for."""
         href = include.get("href", "")
         if not href.startswith("cid:"):
             raise WireError(f"xop:Include/@href is no cid: {href}")

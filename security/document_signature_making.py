@@ -116,6 +116,11 @@ def sign_octets(key: object, method: str, octets: bytes) -> bytes:
     return b"".join(n.to_bytes(half, "big") for n in decode_dss_signature(key.sign(octets, ec.ECDSA(algorithm))))
 
 
+def sign_octets_of_pem(key_pem: bytes, method: str, octets: bytes) -> bytes:
+    """The same with a key in a PEM file. Raises ValueError for one that signs nothing here."""
+    return sign_octets(serialization.load_pem_private_key(key_pem, None), method, octets)
+
+
 def _digest(method: str, octets: bytes) -> str:
     return base64.b64encode(hashlib.new(DIGESTS[method], octets).digest()).decode()
 
