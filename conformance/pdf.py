@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conformance.report_words import alternatives, word
+from conformance.report_words import alternatives, verdict, word
 from conformance.result import CaseResult, Run, Status
 
 if TYPE_CHECKING:
@@ -56,11 +56,9 @@ def _line(pdf: FPDF, text: str, size: float = 10, style: str = "", color: tuple[
 
 
 def _cover(pdf: FPDF, run: Run, language: str) -> None:
-    bad = sum(1 for case in run.cases if case.bad)
     _line(pdf, word("report", language), 22, "B")
     pdf.ln(4)
-    verdict = word("passes", language) if run.passed else word("fails", language, count=bad)
-    _line(pdf, verdict, 15, "B", _GOOD if run.passed else _BAD)
+    _line(pdf, verdict(run, language), 15, "B", _GOOD if run.passed else _BAD)
     pdf.ln(4)
     counts = ", ".join(f"{word(name, language)}: {count}" for name, count in run.counts.items())
     for name, value in (

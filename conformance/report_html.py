@@ -17,7 +17,7 @@ from typing import Any
 from conformance.explanations.catalogue import explanations
 from conformance.message_rows import Rows, rows_of
 from conformance.report_picture import build_picture
-from conformance.report_words import alternatives, word
+from conformance.report_words import alternatives, verdict, word
 from conformance.result import CaseResult, Finding, Run, Status, StepResult
 
 #: Rows of one message that the page shows at most.
@@ -60,8 +60,6 @@ def _text(value: object) -> str:
 
 
 def _head(run: Run, language: str) -> str:
-    bad = sum(1 for case in run.cases if case.bad)
-    verdict = word("passes", language) if run.passed else word("fails", language, count=bad)
     counts = ", ".join(f"{word(name, language)}: {count}" for name, count in run.counts.items())
     facts = (
         ("target", run.target), ("profile", run.profile), ("suite", run.suite), ("started", run.started[:19].replace("T", " ")),
@@ -71,7 +69,8 @@ def _head(run: Run, language: str) -> str:
     rows = "".join(f"<dt>{_text(word(name, language))}</dt><dd>{_text(value)}</dd>" for name, value in facts)
     return (
         f"<h1>{_text(word('report', language))}</h1>"
-        f'<p class="verdict {"passed" if run.passed else "failed"}">{_text(verdict)}</p>{_bar(run)}<dl class="facts">{rows}</dl>'
+        f'<p class="verdict {"passed" if run.passed else "failed"}">{_text(verdict(run, language))}</p>'
+        f'{_bar(run)}<dl class="facts">{rows}</dl>'
     )
 
 
@@ -106,10 +105,7 @@ def _trend(run: Run, language: str, history: Sequence[dict[str, Any]]) -> str:
     )
     heads = "".join(f"<th>{_text(word(name, language))}</th>" for name in ("started", *(status.value for status in Status)))
     said = said or [f"<p>{_text(word('unchanged', language))}</p>"]
-    return (
-        f"<h2>{_text(word('trend', language))}</h2>{''.join(said)}"
-        f"<table><tr>{heads}</tr>{rows}</table>"
-    )
+    return f"<h2>{_text(word('trend', language))}</h2>{''.join(said)}<table><tr>{heads}</tr>{rows}</table>"
 
 
 def _matrix(run: Run, language: str) -> str:

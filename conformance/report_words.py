@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from conformance.result import Run
+
 LANGUAGES = ("en", "fr")
 
 _WORDS: dict[str, tuple[str, str]] = {
     "report": ("Conformance report", "Rapport de conformité"),
     "verdict": ("Verdict", "Verdict"),
     "passes": ("Nothing failed.", "Aucun échec."),
+    "nothing": ("No case was performed: all were skipped.", "Aucun cas n'a été exécuté : tous ont été sautés."),
+    "fails_one": ("1 case failed or could not be judged.", "1 cas a échoué ou n'a pas pu être jugé."),
     "fails": ("{count} cases failed or could not be judged.", "{count} cas ont échoué ou n'ont pas pu être jugés."),
     "target": ("Target", "Cible"),
     "profile": ("Profile", "Profil"),
     "suite": ("Suite", "Suite"),
     "started": ("Started (UTC)", "Début (UTC)"),
     "took": ("Took", "Durée"),
+    "within": ("in", "en"),
     "kit": ("Kit", "Kit"),
     "options": ("Options of the target", "Options de la cible"),
     "endpoints": ("Addresses", "Adresses"),
@@ -69,6 +74,14 @@ _WORDS: dict[str, tuple[str, str]] = {
 def word(name: str, language: str, **values: object) -> str:
     """The phrase in `en` or `fr`; KeyError for one that does not exist."""
     return _WORDS[name][LANGUAGES.index(language)].format(**values)
+
+
+def verdict(run: Run, language: str) -> str:
+    """The sentence on the cover."""
+    bad = sum(1 for case in run.cases if case.bad)
+    if bad:
+        return word("fails_one" if bad == 1 else "fails", language, count=bad)
+    return word("passes" if run.passed else "nothing", language)
 
 
 def alternatives(expected: str) -> str:

@@ -174,8 +174,8 @@ class Run:
 
     @property
     def passed(self) -> bool:
-        """No case failed or ended in an error."""
-        return not any(case.bad for case in self.cases)
+        """A case passed, and none failed or ended in an error: where all were skipped, nothing is proved."""
+        return any(case.status is Status.PASSED for case in self.cases) and not any(case.bad for case in self.cases)
 
     def rule_status(self) -> dict[str, Status | None]:
         """Rule to what this run says of it: failed when one of its cases is bad, passed when one passed, None when none ran."""

@@ -111,10 +111,7 @@ class Runner:
 
     def _perform(self, case: Case) -> CaseResult:
         reason = self._reason(case)
-        if reason:
-            result = _unperformed(case, Status.SKIPPED, reason)
-        else:
-            result = self._performed(case)
+        result = _unperformed(case, Status.SKIPPED, reason) if reason else self._performed(case)
         with self._lock:
             self._results[case.id] = result
             self._done += 1
@@ -124,7 +121,7 @@ class Runner:
         return result
 
     def _performed(self, case: Case) -> CaseResult:
-        """A case that cannot be made for this target (of codes of its own, say) is an error of its own, not the end of the run."""
+        """A case that cannot be made for this target (of codes of its own, say) is an error of its own, no end of the run."""
         try:
             result = self._performer.perform(case)
         except BadCase as error:

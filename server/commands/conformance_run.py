@@ -1,6 +1,6 @@
 """`carnet conformance run`: the cases of the suite against anybody's server.
 
-Exit status: 0 nothing failed, 1 a case failed or ended in an error, 2 wrong usage.
+Exit status: 0 nothing failed, 1 a case failed or ended in an error, or all were skipped; 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import click
 from conformance import report
 from conformance.acting import Card
 from conformance.case import INTEGRATED, PROFILES, Case, CaseError, read_suite
-from conformance.performer import BadCase
-from conformance.report_words import word
+from conformance.report_words import verdict, word
 from conformance.result import CaseResult, Run, Status
 from conformance.runner import JOURNAL, Progress, Runner, chosen, read_journal
 from conformance.target import OPTIONS, Target, TargetError, read_target
@@ -38,7 +37,13 @@ _MARKS = {Status.PASSED: "green", Status.FAILED: "red", Status.ERROR: "magenta",
     help="What is to be proved; repeatable.",
 )  # fmt: skip
 @click.option("--report", "folder", required=True, metavar="DIR", help="Folder of the report; made when it is not there.")
-@click.option("--lang", type=click.Choice(["en", "fr"]), default="en", show_default=True, help="Language of the report.")
+@click.option(
+    "--lang",
+    type=click.Choice(["en", "fr"]),
+    default="en",
+    show_default=True,
+    help="Language of all that is said.",
+)
 @click.option(
     "--suite", type=click.Choice(["carnet", "nist"]), default="carnet", show_default=True, help="Our cases, or NIST plans."
 )
@@ -68,7 +73,7 @@ def command(address: str, folder: str, **given: Any) -> None:
         target = read_target(address, feed=given["feed"], patients=given["patients"], options=given["options"])
         target = _acting(target, given["pki"], given["name"])
         run = _nist(target, given) if given["suite"] == "nist" else _carnet(target, Path(folder), given)
-    except (TargetError, CaseError, BadCase, ValueError) as error:
+    except (TargetError, CaseError, ValueError) as error:
         raise UsageError(str(error)) from None
     except KeyboardInterrupt:
         raise Failed("interrupted; --resume takes the run up where it was") from None
@@ -86,6 +91,7 @@ def _carnet(target: Target, folder: Path, given: dict[str, Any]) -> Run:
         if head.get("target") != target.name:
             raise UsageError(f"{folder / JOURNAL} is of a run against {head.get('target')}, not {target.name}")
         if given["failed"]:
+            cases = [case for case in cases if case.id in known]
             known = {id: result for id, result in known.items() if id in suite and not _again(result, suite[id])}
         known = {id: result for id, result in known.items() if any(case.id == id for case in cases)}
     runner = Runner(
@@ -137,6 +143,9 @@ def _printer(given: dict[str, Any]) -> Progress | None:
 
 
 def _print_summary(run: Run, files: list[str]) -> None:
-    click.echo(", ".join(f"{count} {word(name, run.lang)}" for name, count in run.counts.items()) + f" in {run.seconds:.1f} s")
+    many = "s" if run.lang == "fr" else ""
+    counts = ", ".join(f"{count} {word(name, run.lang)}{many if count > 1 else ''}" for name, count in run.counts.items())
+    click.echo(f"{counts} {word('within', run.lang)} {run.seconds:.1f} s")
+    click.echo(verdict(run, run.lang))
     for file in files:
         click.echo(file)

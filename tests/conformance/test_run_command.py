@@ -73,12 +73,25 @@ def test_a_failure_ends_with_1_and_is_performed_again(server: ServerProcess, tmp
         (("--target", "http://127.0.0.1:9", "--as", "x"), "are given together"),
         (("--target", "http://127.0.0.1:9", "--option", "fast"), "--option: fast: known are"),
         (("--target", "http://127.0.0.1:9", "--suite", "nist"), "needs --plans DIR"),
+        (("--target", "http://127.0.0.1:9", "--patient", "4711"), "--patient 4711: the CX has no assigning authority"),
         (("--target", "http://127.0.0.1:9", "--feed", "host:1"), "--feed host:1: expected mllp://"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_says_what_is_right(arguments: tuple[str, ...], told: str, tmp_path: Path) -> None:
     done = carnet("run", "--report", tmp_path / "r", *arguments)
     assert done.returncode == 2 and told in done.stderr
+
+
+def test_a_run_of_skipped_cases_proves_nothing_and_ends_with_1(server: ServerProcess, tmp_path: Path) -> None:
+    done = carnet("run", "--target", server.url, "--report", tmp_path, "--profile", "secure", "--lang", "fr", "--quiet")
+    assert done.returncode == 1 and "Aucun cas n'a été exécuté" in done.stdout
+    assert "Aucun cas n&#x27;a été exécuté" in (tmp_path / "report.html").read_text()
+
+
+def test_failed_performs_nothing_that_was_not_performed_before(server: ServerProcess, tmp_path: Path) -> None:
+    carnet("run", "--target", server.url, "--report", tmp_path, "--case", "de-103-*", "--quiet")
+    again = carnet("run", "--target", server.url, "--report", tmp_path, "--failed", "--quiet")
+    assert again.returncode == 0 and "1 passed, 0 failed" in again.stdout
 
 
 def test_nist_plans_run_from_the_command(server: ServerProcess, shared: Path, tmp_path: Path) -> None:
