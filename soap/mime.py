@@ -150,8 +150,8 @@ class Scanner:
             if found < 0:
                 if not self._more():
                     end_of_body = f"the end of the body at octet {self._before + len(self._data)}{self._announced}"
-                    closing = f"{delimiter[:80].decode('ascii', 'replace')}--"
-                    raise self._wire.refuse("WIRE-027", f"no closing boundary {closing} up to {end_of_body}")
+                    missing = f"{delimiter[:80].decode('ascii', 'replace')}--"
+                    raise self._wire.refuse("WIRE-027", f"no closing boundary {missing} up to {end_of_body}")
                 search = 0
                 continue
             end = self._delimiter_end(len(mark), crlf)
