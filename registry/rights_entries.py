@@ -59,7 +59,7 @@ class Known:
 
 def by_uuid(connection: Connection, codes: CodeBook, uuids: Collection[bytes]) -> list[Known]:
     """The DocumentEntries with these entryUUIDs; what is none is left out."""
-    return _known(connection, codes, connection.execute(_BY_UUID, {"uuids": list(uuids)})) if uuids else []
+    return _known(connection, codes, connection.execute(_BY_UUID, {"uuids": list(uuids)}), uuids) if uuids else []
 
 
 def by_unique_id(connection: Connection, codes: CodeBook, unique_ids: Collection[str]) -> list[Known]:
@@ -67,13 +67,13 @@ def by_unique_id(connection: Connection, codes: CodeBook, unique_ids: Collection
     digests = {unique_id_key(one) for one in unique_ids}
     rows = connection.execute(_BY_UNIQUE_ID, {"digests": list(digests)}) if digests else []
     wanted = set(unique_ids)
-    return _known(connection, codes, [row for row in rows if row[UNIQUE_ID] in wanted])
+    return _known(connection, codes, [row for row in rows if row[UNIQUE_ID] in wanted], digests)
 
 
-def _known(connection: Connection, codes: CodeBook, rows: Sequence[Row]) -> list[Known]:
-    if not rows:
-        return []
-    lids = {_lid(row) for row in rows}
+def _known(connection: Connection, codes: CodeBook, rows: Sequence[Row], asked: Collection[bytes]) -> list[Known]:
+    """Statements are the same whether any row was found or not, so that what is hidden takes no longer than what is unknown:
+    then they are `asked` about keys that no version has."""
+    lids = {_lid(row) for row in rows} or set(asked)
     versions: dict[bytes, list[Row]] = defaultdict(list)
     for row in connection.execute(_LATER, {"lids": list(lids)}):
         versions[bytes(row[LID])].append(row)

@@ -46,8 +46,9 @@ class OnDemandSource(Protocol):
         """The document, None when this uniqueId is no On-Demand entry of ours that the caller may have. Raises `NotProduced`."""
 
 
-#: Which of these documents the caller may have, as a set of uniqueIds. What is refused is answered like what is unknown.
-MayRetrieve = Callable[[Caller, Sequence[StoredDocument]], Set[str]]
+#: Which of these uniqueIds the caller may have; it is asked of every spelling of what is requested, stored here or not, so that
+#: what is refused is answered like what is unknown, and as late.
+MayRetrieve = Callable[[Caller, Sequence[str]], Set[str]]
 
 
 #: Those of the patients whose record is closed or destroyed, with the word for it.
@@ -59,9 +60,9 @@ def all_open(patient_ids: Iterable[str]) -> Mapping[str, str]:
     return {}
 
 
-def everything(caller: Caller, documents: Sequence[StoredDocument]) -> Set[str]:
+def everything(caller: Caller, unique_ids: Sequence[str]) -> Set[str]:
     """The access decision of a repository without access control."""
-    return {d.uniqueId for d in documents}
+    return set(unique_ids)
 
 
 class RetrieveDocumentSet:
@@ -126,8 +127,9 @@ class RetrieveDocumentSet:
 
     def _lookup(self, call: Call, requests: Sequence[DocumentRequest]) -> dict[str, StoredDocument]:
         """The document of each DocumentUniqueId as requested, where there is one and the caller may have it."""
-        rows = self._index.find(s for r in requests for s in spellings(r.documentUniqueId))
-        allowed = self._may_retrieve(call.caller, list(rows.values())) if rows else frozenset()
+        asked = list(dict.fromkeys(s for r in requests for s in spellings(r.documentUniqueId)))
+        rows = self._index.find(asked)
+        allowed = self._may_retrieve(call.caller, asked) if asked else frozenset()
         return stored_under(call, requests, rows, allowed)
 
     def _produce(self, call: Call, request: DocumentRequest) -> Retrieved | Finding:

@@ -78,8 +78,9 @@ class RemoveDocuments:
                 findings.append(finding)
             else:
                 wanted.setdefault(request.documentUniqueId, request)
-        rows = self._index.find(s for unique_id in wanted for s in spellings(unique_id))
-        allowed = self._may_remove(call.caller, list(rows.values())) if rows else frozenset()
+        asked = list(dict.fromkeys(s for unique_id in wanted for s in spellings(unique_id)))
+        rows = self._index.find(asked)
+        allowed = self._may_remove(call.caller, asked) if asked else frozenset()
         stored = stored_under(call, list(wanted.values()), rows, allowed)
         kept = {**self._kept(sorted({d.uniqueId for d in stored.values()})), **self._closed(list(stored.values()))}
         removable: dict[str, StoredDocument] = {}

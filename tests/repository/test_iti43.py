@@ -12,7 +12,7 @@ from lxml import etree
 from metadata.rules.rule import Refused
 from metadata.vocabulary import ErrorCode, ResponseStatus, Transaction
 from repository.content import FileStore
-from repository.index import DocumentIndex, StoredDocument
+from repository.index import DocumentIndex
 from repository.iti41 import RepositoryOptions
 from repository.iti43 import ProducedDocument, RetrieveDocumentSet
 from repository.refusals import of_os_error
@@ -118,10 +118,14 @@ def test_prefixes_in_the_strict_profile(ask: Ask) -> None:
 
 
 def test_what_the_caller_may_not_have_looks_like_what_is_not_there(ask: Ask) -> None:
-    def only_large(caller: Caller, documents: Sequence[StoredDocument]) -> Set[str]:
-        return {d.uniqueId for d in documents if d.size == len(LARGE)}
+    questions: list[Sequence[str]] = []
+
+    def only_large(caller: Caller, unique_ids: Sequence[str]) -> Set[str]:
+        questions.append(unique_ids)
+        return {id for id in unique_ids if id == "1.2"}
 
     answer = ask("1.1", "1.2", "1.9", may_retrieve=only_large)
+    assert {"1.1", "1.2", "1.9"} <= set(questions[0]), "asked of what is not stored too: the answer takes as long"
     assert contents(answer) == [LARGE]
     texts = [finding.text().replace(finding.location, "X") for finding in answer.findings]
     assert texts[0] == texts[1]
