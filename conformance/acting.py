@@ -1,8 +1,9 @@
 """As whom the kit acts: a card of a test authority's folder, which connects (TLS) and signs an assertion of each message.
 
 A case may have the assertion made wrong: `none`, `expired`, `future`, `altered`, `unsigned`, `twice`, `other-patient`,
-`audience`, `no-purpose`, `no-role`, `reason-missing`, `saml-1`; or say something else that is right: `emergency` (bris de glace,
-with its reason), `no-patient`, `unknown-purpose`. How signatures of messages are made wrong is in `conformance.signing`.
+`audience`, `no-purpose`, `unknown-purpose`, `no-role`, `no-patient`, `reason-missing`, `saml-1`; or say something else that is
+right: `emergency` (bris de glace, with its reason), `secret` (a session that is hidden from legal representatives).
+How signatures of messages are made wrong is said in `conformance.signing`.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
+from conformance.set_signature import SetSigner
 from conformance.signing import Signing
+from metadata.french import MASKING_OID
 from schemas.namespaces import WSSE
 from security import saml_names
+from security.access import SECRET
 from security.assertion_writer import Statement, card_statement, write_assertion
 from security.identity import Coded
 from security.pki import PkiError, TestAuthority, tls_files
@@ -30,6 +34,7 @@ _CHANGES: dict[str, Callable[[Statement], Statement]] = {
     "no-purpose": lambda said: replace(said, purpose=None),
     "no-role": lambda said: replace(said, roles=()),
     "emergency": lambda said: replace(said, purpose=Coded(saml_names.EMERGENCY, saml_names.PURPOSES), reason="inconscient"),
+    "secret": lambda said: replace(said, session=(Coded(SECRET, MASKING_OID),)),
     "no-patient": lambda said: replace(said, patient=""),
     "unknown-purpose": lambda said: replace(said, purpose=Coded("research", saml_names.PURPOSES)),
     "reason-missing": lambda said: replace(said, purpose=Coded(saml_names.EMERGENCY, saml_names.PURPOSES), reason=""),
@@ -44,6 +49,7 @@ class Card:
     name: str
     _made: dict[tuple[str, str], bytes] = field(default_factory=dict)
     _signing: Signing | None = None
+    _set_signer: SetSigner | None = None
     _other: Card | None = None
 
     def context(self) -> ssl.SSLContext:
@@ -69,6 +75,12 @@ class Card:
         if self._signing is None:
             self._signing = Signing(self.folder, self.name)
         return self._signing
+
+    def set_signer(self, french: bool) -> SetSigner:
+        """Signs submission sets with this card. Raises PkiError."""
+        if self._set_signer is None or self._set_signer.french != french:
+            self._set_signer = SetSigner(self.folder, self.name, french)
+        return self._set_signer
 
     @property
     def other(self) -> Card:

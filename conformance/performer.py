@@ -276,7 +276,10 @@ class Performer:
 
     def _make(self, step: Step, scene: Scene) -> Made:
         style = STYLES[self.target.domain].with_codes(self.target.codes)
-        maker = Maker(scene.patients["patient"], scene.repository or "1.2.250.1.213.99.9", scene.oids, scene.things, style)
+        card = self._card(step)
+        signer = card.set_signer(self.target.domain == "ci-sis") if card is not None else None
+        repository = scene.repository or "1.2.250.1.213.99.9"
+        maker = Maker(scene.patients["patient"], repository, scene.oids, scene.things, style, signer)
         return maker.make(step.make, step.send)
 
     def _identify(self, step: Step, scene: Scene, result: CaseResult) -> bool:

@@ -3,6 +3,7 @@
 The notation is a list of words; each brings an object, under a name that the case uses afterwards:
 
     entry entry2        DocumentEntries (any name that starts so)         demand   an On-Demand DocumentEntry
+    signature           a signature over the set and the entries before it (with a card only)
     folder              a Folder                                          set2     names the SubmissionSet (else: set)
     folder>entry        the Folder holds the entry                        set~entry   the SubmissionSet refers to an older entry
     entry2-RPLC>entry   a relationship (RPLC APND XFRM XFRM_RPLC signs IsSnapshotOf)
@@ -20,9 +21,11 @@ import hashlib
 import re
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from html import escape
 
+from conformance.set_signature import SetSigner
 from conformance.values import IHE, Style
 from metadata import schemes
 from schemas.namespaces import LCM, RIM
@@ -73,13 +76,17 @@ class Made:
 
 @dataclass(slots=True)
 class Maker:
-    """Makes the submissions of one case. `scope` holds what earlier steps brought; `oid` gives an OID never used before."""
+    """Makes the submissions of one case. `scope` holds what earlier steps brought; `oid` gives an OID never used before.
+
+    `signer` signs sets; without it none can be signed.
+    """
 
     patient: str
     repository: str
     oids: Iterator[str]
     scope: Mapping[str, Thing]
     style: Style = IHE
+    signer: SetSigner | None = None
     _things: dict[str, Thing] = field(default_factory=dict)
     _parts: list[str] = field(default_factory=list)
     _ids: int = 0
@@ -90,7 +97,8 @@ class Maker:
         words = notation.split()
         top = next((w for w in words if re.fullmatch(r"set\d*", w)), "set")
         self._things[top] = Thing(top, "set", _uuid(), next(self.oids), self.patient)
-        self._parts.append(self._set(self._things[top]))
+        signed = any(word.startswith("signature") for word in words)
+        self._parts.append(self._set(self._things[top], self._style_of_signed_set() if signed else self.style))
         for word in words:
             if word != top:
                 self._word(word, top, transaction)
@@ -111,7 +119,7 @@ class Maker:
             self._version(word, top, transaction)
         else:
             name, _, same = word.partition("^")
-            kind = re.match(r"entry|demand|folder", name)
+            kind = re.match(r"entry|demand|folder|signature", name)
             if kind is None:
                 raise KeyError(f"{word}: no word of the notation")
             self._new(name, kind[0], same, top, transaction)
@@ -120,20 +128,39 @@ class Maker:
         thing = Thing(name, kind, _uuid(), next(self.oids), self.patient)
         if kind == "entry":
             thing.mime_type, thing.content = self.style.mime_type, self.style.document(thing.uid, self.patient)
+        style = self.style
+        if kind == "signature":
+            style = self._sign(thing, top)
         if same:
             thing.uid, thing.content = self._known(same).uid, self._known(same).content
         thing.lid = thing.id
         self._things[name] = thing
-        self._parts.append(self._folder(thing) if kind == "folder" else self._entry(thing, transaction))
+        self._parts.append(self._folder(thing) if kind == "folder" else self._entry(thing, transaction, style))
         status = {} if kind == "folder" else {"SubmissionSetStatus": "Original"}
         self._link(f"{top}>{name}", top, name, **status)
+
+    def _style_of_signed_set(self) -> Style:
+        """The signer is its author, and SigningTime lies near submissionTime, as the French signed set wants both."""
+        author = self.signer.author if self.signer is not None else {}
+        return replace(
+            self.style, submitted=f"{datetime.now(UTC):%Y%m%d%H%M%S}", author={**self.style.author, **author}
+        )
+
+    def _sign(self, thing: Thing, top: str) -> Style:
+        """Makes of `thing` the signature over the set as it is so far; what its entry says."""
+        if self.signer is None:
+            raise KeyError("signature: sets are signed with a card only")
+        documents = {one.uid: (one.mime_type, one.content) for one in self._things.values() if one.kind == "entry"}
+        thing.kind, style = "entry", self.signer.style(self.style)
+        thing.mime_type, thing.content = style.mime_type, self.signer.sign(self._things[top].uid, documents)
+        return style
 
     def _version(self, word: str, top: str, transaction: str) -> None:
         name, _, old = word.partition("=")
         before = self._known(old)
         thing = Thing(name, before.kind, _uuid(), before.uid, self.patient, before.content, before.lid, before.mime_type)
         self._things[name] = thing
-        xml = self._folder(thing) if thing.kind == "folder" else self._entry(thing, transaction)
+        xml = self._folder(thing) if thing.kind == "folder" else self._entry(thing, transaction, self.style)
         self._parts.append(xml.replace(f' id="{thing.id}"', f' lid="{thing.lid}" id="{thing.id}"', 1))
         status = {} if thing.kind == "folder" else {"SubmissionSetStatus": "Original"}
         self._link(f"{top}>{name}", top, name, **status, PreviousVersion="1")
@@ -170,8 +197,8 @@ class Maker:
 
     # -------------------------------------------------------------------------------------------------------- objects
 
-    def _entry(self, thing: Thing, transaction: str) -> str:
-        style, demand = self.style, thing.kind == "demand"
+    def _entry(self, thing: Thing, transaction: str, style: Style) -> str:
+        demand = thing.kind == "demand"
         slots = style.entry_slots(self.patient, demand)
         if transaction != "ITI-41":
             slots["repositoryUniqueId"] = [self.repository]
@@ -182,16 +209,16 @@ class Maker:
         return (
             f'<rim:ExtrinsicObject id="{thing.id}" objectType="{kind}" mimeType="{thing.mime_type}">'
             f"{''.join(_slot(name, *values) for name, values in slots.items())}{_text('Name', style.title)}"
-            f"{self._author(thing.id, schemes.DE_AUTHOR)}{codes}"
+            f"{self._author(thing.id, schemes.DE_AUTHOR, style)}{codes}"
             f"{self._identifier(thing.id, schemes.DE_PATIENT_ID, self.patient, 'XDSDocumentEntry.patientId')}"
             f"{self._identifier(thing.id, schemes.DE_UNIQUE_ID, thing.uid, 'XDSDocumentEntry.uniqueId')}</rim:ExtrinsicObject>"
         )
 
-    def _set(self, thing: Thing) -> str:
-        style = self.style
+    def _set(self, thing: Thing, style: Style) -> str:
         return (
             f'<rim:RegistryPackage id="{thing.id}">{_slot("submissionTime", style.submitted)}{_text("Name", style.set_title)}'
-            f"{self._author(thing.id, schemes.SS_AUTHOR)}{self._code(thing.id, schemes.SS_CONTENT_TYPE_CODE, style.content_type)}"
+            f"{self._author(thing.id, schemes.SS_AUTHOR, style)}"
+            f"{self._code(thing.id, schemes.SS_CONTENT_TYPE_CODE, style.content_type)}"
             f"{self._marker(thing.id, schemes.SUBMISSION_SET_NODE)}"
             f"{self._identifier(thing.id, schemes.SS_PATIENT_ID, self.patient, 'XDSSubmissionSet.patientId')}"
             f"{self._identifier(thing.id, schemes.SS_UNIQUE_ID, thing.uid, 'XDSSubmissionSet.uniqueId')}"
@@ -210,8 +237,8 @@ class Maker:
     def _code(self, parent: str, scheme: str, code: str) -> str:
         return code_xml(f"c{self._next()}", parent, scheme, code)
 
-    def _author(self, parent: str, scheme: str) -> str:
-        slots = "".join(_slot(name, value) for name, value in self.style.author.items())
+    def _author(self, parent: str, scheme: str, style: Style) -> str:
+        slots = "".join(_slot(name, value) for name, value in style.author.items())
         return (
             f'<rim:Classification id="c{self._next()}" classificationScheme="{scheme}" classifiedObject="{parent}" '
             f'nodeRepresentation="">{slots}</rim:Classification>'
