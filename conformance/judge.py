@@ -145,6 +145,8 @@ class Judge:
         if status not in self.expect.statuses:
             got = self.reply.outcome + "".join(f"; {told.code}: {told.context}" for told in self.reply.told[:3])
             text = _STATUS.format_(" / ".join(self.expect.statuses), got[:600])
+            if status == "Success" and set(self.expect.statuses) <= {"Failure", "Fault"}:
+                text = _ACCEPTED.format_(self.expect.words())
             yield self._finding("status", self.expect.words(), got, text, "status=" if status != "Fault" else "Fault")
         elif self.expect.http and self.reply.exchanged.status not in self.expect.http:
             wanted, got = "/".join(map(str, self.expect.http)), str(self.reply.exchanged.status)
@@ -253,6 +255,10 @@ class _Template(Text):
 
 _UNREADABLE = _Template("The answer cannot be read: {0}", "La réponse est illisible : {0}")
 _STATUS = _Template("The answer must be {0}; it is {1}", "La réponse doit être {0} ; elle est {1}")
+_ACCEPTED = _Template(
+    "The server has accepted a message that it must refuse ({0}): it has to check this rule before it stores or answers",
+    "Le serveur a accepté un message qu'il doit refuser ({0}) : il doit vérifier cette règle avant d'enregistrer ou de répondre",
+)
 _HTTP = _Template("The HTTP status must be {0}; it is {1}", "Le statut HTTP doit être {0} ; c'est {1}")
 _CODE = _Template("The answer must carry the code {0}; it carries {1}", "La réponse doit porter le code {0} ; elle porte {1}")
 _RELATES = _Template(
