@@ -304,6 +304,10 @@ class Security:
         "", "with a matrix: consent policies (codes of BPPC documents, separated by commas) of which the patient must have "
         "acknowledged one for the record to be read, but in an emergency and by the patient; empty: consents are only shown",
     )  # fmt: skip
+    enumeration: int = setting(
+        50, "alarm `enumeration` when one caller was refused something of that many different patients within an hour, counted "
+        "by each worker; 0: none", unit="patients", low=0, high=100_000,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

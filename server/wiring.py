@@ -50,6 +50,7 @@ from repository.registry_port import (
 from repository.verify import RegistryView
 from server.access import Access, access_of, checked
 from server.audit_setup import Audit, watch
+from server.enumeration import Enumeration
 from server.explain_page import EXPLAIN_PATH
 from server.health import HealthCheck
 from server.housekeeping import Housekeeping
@@ -162,11 +163,12 @@ def build(
     metrics = Metrics(gauges)
     kit = open_kit(settings, metrics.alarm)
     gauges["carnet_store_free_bytes"] = ("Room left on the disk of the document store.", lambda: free_bytes(kit.store))
-    journal = Journal()
+    journal, enumeration = Journal(), Enumeration(settings.security.enumeration, metrics.alarm)
 
     def over(exchange: Exchange) -> None:
         observe(metrics, exchange)
         journal(exchange)
+        enumeration(exchange)
         if observer is not None:
             observer(exchange)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import random
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -35,11 +36,12 @@ from tests.proof.messages import (
     quoted,
     single,
 )
-from tests.proof.rights_callers import MASKED, NORMAL, Caller, RightsWorld, open_rights
+from tests.proof.rights_callers import MASKED, NORMAL, Caller, RightsWorld, open_rights, refused_by
 from tests.proof.test_masking import alike, remove_documents
 from tests.proof.update_messages import APPROVED, Update
 
 MASKED_DOCUMENTS = 12
+LIMITS = {"CARNET_LIMITS_QUERY_RESULTS": "10", "CARNET_SECURITY_ENUMERATION": "4"}
 REFERENCE = "77^^^&1.2.3&ISO^urn:ihe:iti:xds:2013:order"
 
 
@@ -63,7 +65,7 @@ class Oracle:
 
 @pytest.fixture(scope="module")
 def oracle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
-    with open_rights(tmp_path_factory.mktemp("oracles"), {"CARNET_LIMITS_QUERY_RESULTS": "10"}) as world:
+    with open_rights(tmp_path_factory.mktemp("oracles"), LIMITS) as world:
         author, reader = world.cards.person("author", 21), world.cards.person("reader", 22)
         patient = world.patient()
         for one in (author, reader):
@@ -263,6 +265,18 @@ def test_the_time_of_an_answer_does_not_tell(oracle: Oracle, long: bool) -> None
         first, *others = [send() for send in comparison.requests.values()]
         assert all(alike(first, other) for other in others), name
         assert not long or not comparison.distinguished(), name
+
+
+def test_who_tries_patient_after_patient_sounds_an_alarm(oracle: Oracle) -> None:
+    """Records that are closed to him, empty and unknown ones alike, each counted once."""
+    world, said = oracle.world, oracle.world.cards.person("trying", 24)
+    patients = [oracle.patient, oracle.patient, world.patient(), unknown_patient(), unknown_patient()]
+    counts = []
+    for patient in patients:
+        assert refused_by(world.find(said.says(patient), patient)) == "ACC-005"
+        metrics = urllib.request.urlopen(world.proof.server.url + "/metrics").read().decode()
+        counts.append(metrics.count('carnet_alarms_total{kind="enumeration"}'))
+    assert counts == [0, 0, 0, 0, 1]
 
 
 def test_a_difference_in_time_would_be_found() -> None:

@@ -132,6 +132,7 @@ ELSEWHERE = {
     "audit.enabled", "audit.syslog_authorities", "audit.syslog_certificate", "audit.syslog_key", "audit.syslog_end",
     "security.signed_messages", "security.sign_answers", "security.signing_certificate", "security.signing_key",
     "security.policy", "security.rights_reading", "security.consent_policies", "security.assertion_issuers",
+    "security.enumeration",
 }  # fmt: skip
 
 
