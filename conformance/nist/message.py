@@ -182,11 +182,13 @@ def literal_patients(content: bytes) -> set[str]:
 
 _RAW_IDENTIFIER = re.compile(rb"<(?:[\w.-]+:)?ExternalIdentifier\b[^>]*>", re.DOTALL)
 _RAW_VALUE = re.compile(rb"""(\svalue=)(["'])(.*?)\2""", re.DOTALL)
+_RAW_UUID = re.compile(rb"""\sid=["'](urn:uuid:[0-9a-fA-F-]{36})["']""")
+_RAW_KIND = re.compile(rb"""(?:Scheme|classificationNode|objectType)=["'](urn:uuid:[0-9a-fA-F-]{36})["']""")
 _RAW_SCHEME = re.compile(rb"""\sidentificationScheme=["']([^"']*)["']""")
 
 
 def renew_raw(content: bytes, oids: Oids, patient: str) -> bytes:
-    """A whole HTTP body as it stands in a file, with the patient and the uniqueIds of this run and nothing else touched."""
+    """A whole HTTP body as it stands in a file, with the patient, uniqueIds and UUIDs of this run and nothing else touched."""
 
     def identifier(match: re.Match[bytes]) -> bytes:
         scheme = _RAW_SCHEME.search(match[0])
@@ -197,7 +199,11 @@ def renew_raw(content: bytes, oids: Oids, patient: str) -> bytes:
             return _RAW_VALUE.sub(_quoted(oids.next()), match[0])
         return match[0]
 
-    return _RAW_IDENTIFIER.sub(identifier, content)
+    content = _RAW_IDENTIFIER.sub(identifier, content)
+    known = set(_RAW_KIND.findall(content))  # some files give an identifier the UUID of its scheme as id
+    for own in set(_RAW_UUID.findall(content)) - known:
+        content = content.replace(own, f"urn:uuid:{uuid.uuid4()}".encode())
+    return content
 
 
 def _quoted(value: str) -> Callable[[re.Match[bytes]], bytes]:

@@ -9,14 +9,17 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from conformance import messages
+from conformance.case import read_suite
 from conformance.exchange import Connections, ExchangeError, mllp
 from conformance.judge import anchor_of, read_reply
-from conformance.nist.exceptions import read_exceptions
+from conformance.nist.exceptions import Exceptions, read_exceptions
 from conformance.nist.plan import PlanError, Test, read_folder
 from conformance.nist.runner import Outcome, Result, Runner
 from conformance.nist.target import Target as Place
+from conformance.performer import Performer
 from conformance.result import CaseResult, Finding, Run, Status, StepResult, Text, Told
-from conformance.target import Target, TargetError
+from conformance.scene import Names
+from conformance.target import OPTIONS, Target, TargetError
 from conformance.wire import Client
 
 #: Kind of transaction in a plan to what the report calls it.
@@ -32,6 +35,10 @@ _MEND = Text(
 _NO_LISTENER = Text(
     "the target names no listener of ITI-64: --feed mllp://HOST:PORT",
     "la cible ne donne pas d'écouteur ITI-64 : --feed mllp://HÔTE:PORT",
+)
+_NO_MOVES = Text(
+    f"it is for targets with the option link-change ({OPTIONS['link-change'].en})",
+    f"il vaut pour les cibles avec l'option link-change ({OPTIONS['link-change'].fr})",
 )
 _STATUS = {Outcome.FAILED: Status.FAILED, Outcome.STALE: Status.FAILED, Outcome.PASSED: Status.PASSED}
 
@@ -53,13 +60,12 @@ def run_plans(
         raise ValueError(f"--plans {folder}: there is no test {' '.join(patterns) or 'at all'}")
     run = Run(target.name, "nist", "nist", lang, _now(), endpoints=dict(target.endpoints), options=tuple(sorted(target.options)))
     begun = time.monotonic()
-    runner = Runner(tests, _place(target), read_exceptions(), {})
+    exceptions = read_exceptions()
+    runner = Runner(tests, _place(target), exceptions, {})
     for number, name in enumerate(names, 1):
         before = time.monotonic()
-        if target.url("ITI-64") or not _moves(tests[name]):
-            case = _case(tests[name], runner.run(name))
-        else:
-            case = _case(tests[name], (), _NO_LISTENER)
+        reason = _no_move(target) if _moves(tests[name]) else None
+        case = _case(tests[name], () if reason else runner.run(name), exceptions, reason)
         case.seconds = round(time.monotonic() - before, 3)
         run.cases.append(case)
         if progress is not None:
@@ -78,7 +84,19 @@ def _place(target: Target) -> Place:
         for number, cx in enumerate(patients):
             _announce(target, connections, cx, f"1.2.250.1.213.99.{time.time_ns()}.{number}")
 
-    return Place(client, target.repository_unique_id, announce, target.feed.removeprefix("mllp://"))
+    return Place(
+        client, target.repository_unique_id or _asked(target, connections), announce, target.feed.removeprefix("mllp://")
+    )
+
+
+def _asked(target: Target, connections: Connections) -> str:
+    """The repositoryUniqueId, by a document of our own suite; empty where none can be submitted and found."""
+    if not all(target.url(transaction) for transaction in ("ITI-41", "ITI-18", "ITI-43")):
+        return ""
+    case = read_suite()["iti43-one"]
+    performer = Performer(target, connections, Names(target.assigning_authority))
+    performer.tidy(case, performer.perform(case))
+    return performer.repository
 
 
 def _announce(target: Target, connections: Connections, cx: str, id: str) -> None:
@@ -99,12 +117,19 @@ def _announce(target: Target, connections: Connections, cx: str, id: str) -> Non
         raise TargetError(f"the target takes no patient {cx}: {reply.outcome} {reply.told}")
 
 
+def _no_move(target: Target) -> Text | None:
+    """Why link changes cannot be asked of this target."""
+    if not target.url("ITI-64"):
+        return _NO_LISTENER
+    return None if "link-change" in target.options else _NO_MOVES
+
+
 def _moves(test: Test) -> bool:
     """Whether it sends link changes, for which HL7 v2 is the only form."""
     return any(step.kind == "PatientMove" for section in test.sections for step in section.steps)
 
 
-def _case(test: Test, results: Sequence[Result], reason: Text | None = None) -> CaseResult:
+def _case(test: Test, results: Sequence[Result], exceptions: Exceptions, reason: Text | None) -> CaseResult:
     outcomes = {result.outcome for result in results}
     order = (Outcome.FAILED, Outcome.STALE, Outcome.PASSED)
     status = next((_STATUS[outcome] for outcome in order if outcome in outcomes), Status.SKIPPED)
@@ -114,7 +139,7 @@ def _case(test: Test, results: Sequence[Result], reason: Text | None = None) -> 
     title = Text(f"NIST test {test.name}", f"Test NIST {test.name}")
     return CaseResult(
         f"nist-{test.name}", title, kinds[-1] if kinds else "", ("nist",), (), "NIST XDS Toolkit", status, (test.name,),
-        reason or Text("\n".join(reasons), "\n".join(reasons)), mend=_MEND, steps=steps, started=_now(),
+        reason or Text("\n".join(reasons), exceptions.in_french("\n".join(reasons))), mend=_MEND, steps=steps, started=_now(),
     )  # fmt: skip
 
 

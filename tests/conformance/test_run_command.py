@@ -110,11 +110,13 @@ def test_nist_plans_run_from_the_command(server: ServerProcess, shared: Path, tm
         "16101",
         "--case",
         "11990",
+        "--case",
+        "15816",
     )
     assert done.returncode == 0, done.stdout + done.stderr
     run = read_run(tmp_path)
     status = {case.id: case.status for case in run.cases}
-    assert status == {"nist-11990": Status.PASSED, "nist-16101": Status.SKIPPED}
+    assert status == {"nist-11990": Status.PASSED, "nist-15816": Status.PASSED, "nist-16101": Status.SKIPPED}
     (sent,) = [step for case in run.cases for step in case.steps][:1]
     assert b"SubmitObjectsRequest" in sent.request.body and b"RegistryResponse" in sent.response.body
 

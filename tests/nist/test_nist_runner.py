@@ -239,6 +239,10 @@ def test_a_raw_body_changes_in_its_identifiers_only() -> None:
     after = message.renew_raw(before, message.Oids(), "7^^^&1.2&ISO")
     assert b'value="7^^^&amp;1.2&amp;ISO"' in after and b'value="D"' not in after
     assert message.renew_raw(b"<x value='D'/>", message.Oids(), "p") == b"<x value='D'/>"
+    own, scheme = b"urn:uuid:05ae92ff-4b5a-443c-832d-eb15ea538020", b"urn:uuid:a54d6aa5-d40d-43f9-88c5-b4633d873bdd"
+    raw = b"<a id='%s'/><b registryObject='%s' classificationNode='%s'/>" % (own, own, scheme)
+    renewed = message.renew_raw(raw, message.Oids(), "p")
+    assert len(renewed) == len(raw) and own not in renewed and renewed.count(renewed[7:52]) == 2 and scheme in renewed
 
 
 def test_values_of_earlier_steps() -> None:
@@ -287,9 +291,21 @@ def test_a_package_that_departs_from_the_standard_is_refused(content_type: str, 
         read_package(content_type, content)
 
 
+NO_FRENCH = 'step = "a/b/c"\nreason = "x"\nsection = "ITI TF-3: 4.2"'
+
+
 def test_the_departures_are_listed_with_their_sections(tmp_path: Path) -> None:
-    assert read_exceptions().not_yet
-    for entry in ('step = "a/b"', 'step = "a/b/c"\nreason = "x"', 'step = "a/b/c"\nreason = "x"\nsection = "somewhere"'):
+    exceptions = read_exceptions()
+    assert exceptions.not_yet
+    for reason in (*(reason for _, reason in exceptions.steps.values()), exceptions.not_yet["XCQ"], exceptions.not_yet["Gather"]):
+        assert exceptions.in_french(reason) not in ("", reason)
+    assert exceptions.in_french("a/b/c: follows ITI-38, the XCA gateways") == "a/b/c : suit ITI-38, les passerelles XCA"
+    for entry in (
+        'step = "a/b"',
+        'step = "a/b/c"\nreason = "x"',
+        'step = "a/b/c"\nreason = "x"\nsection = "somewhere"',
+        NO_FRENCH,
+    ):
         bad = tmp_path / "bad.toml"
         bad.write_text(f"[[exception]]\n{entry}\n", encoding="utf-8")
         with pytest.raises(ValueError, match="needs step"):
