@@ -318,7 +318,7 @@ class Performer:
             return self._unanswered(done, error, result)
         told = message_id if _has_id(outgoing, message_id) else ""
         self._end(done, step, exchanged, begun, scene, told)
-        if self.target.signs and step.signature != "none":
+        if self.target.signs and step.signature != "none" and not (step.prepares or done.cleans):
             done.findings += self._signature_of_answer(step, exchanged, told, value)
         return True
 

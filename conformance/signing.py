@@ -30,7 +30,7 @@ from security.message_writer import Block, Message, MessageSigner
 from security.pki import signing_files
 from security.refusal import Denied
 from security.signature import SigningKey
-from security.signed_message import Expected, MessageVerifier, confirmed_values
+from security.signed_message import Expected, MessageVerifier, confirmed_values, signatures_of
 from security.trust_files import LiveTrust, TrustSources
 
 SHA1 = b"http://www.w3.org/2000/09/xmldsig#sha1"
@@ -144,6 +144,9 @@ class Signing:
         `message_id` is that of the request, `value` its signature value.
         """
         try:
+            header = answer.envelope.find(f"{{{SOAP}}}Header")
+            if header is None or not signatures_of(list(header)):
+                raise rules.UNSIGNED.denied()
             signed = self._verifier.verify(answer.envelope, _contents(answer), Expected(answer=True))
             if message_id and signed.relates_to != message_id:
                 raise rules.CONFIRMATION.denied(problem="it relates to another message")

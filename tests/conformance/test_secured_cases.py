@@ -1,0 +1,143 @@
+"""The cases that need a card: who is calling, signed messages, signed sets, rights; each against a server that asks for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from conformance.acting import Card
+from conformance.case import Case, read_suite
+from conformance.result import Run, Status
+from conformance.runner import Runner, chosen
+from conformance.target import Target, read_target
+from registry.rights import Right, Rights
+from security.pki import TestAuthority
+from security.rules import TRUST_RULES
+from storage.database import open_database
+from tests.conformance.test_runner import bad, not_named
+from tests.nist.target import add_patients
+from tests.proof.rights_callers import DOMAIN, ISSUERS
+from tests.server_process import ServerProcess
+
+SUITE = read_suite()
+PEOPLE = ("dr-martin", "dr-petit")
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cards") / "pki"
+    authority = TestAuthority.create(folder)
+    for name in PEOPLE:
+        authority.issue("person", name)
+    authority.issue("server", "localhost")
+    return folder
+
+
+def asking(options: set[str]) -> list[Case]:
+    """The cases of `secure` that a target with these options performs."""
+    cases = chosen(SUITE, ["secure"])
+    return [case for case in cases if all((name.removeprefix("!") in options) != name.startswith("!") for name in case.options)]
+
+
+def acting(target: Target, pki: Path, options: set[str], **more: str) -> Target:
+    card = Card(pki, PEOPLE[0])
+    return replace(target, card=card, context=card.context(), options=target.options | options, **more)  # type: ignore[arg-type]
+
+
+def over_tls(server: ServerProcess, pki: Path, options: set[str]) -> Target:
+    return acting(read_target(server.url.replace("127.0.0.1", "localhost")), pki, options)
+
+
+def secured(data: Path, pki: Path, *settings: str) -> ServerProcess:
+    told = [word for setting in settings for word in ("--set", f"security.{setting}")]
+    return ServerProcess(data, "--secure", "--pki", str(pki), *told).start(healthy=False)
+
+
+def run(target: Target, cases: list[Case]) -> Run:
+    return Runner(target, SUITE, clean=False).run(cases, "secure")
+
+
+def passes(result: Run) -> set[str]:
+    assert not bad(result)
+    assert [text for case in result.cases for text in not_named(case)] == []
+    assert all(case.status is Status.PASSED for case in result.cases)
+    return {case.id for case in result.cases}
+
+
+def test_who_is_calling_and_a_server_that_knows_no_signatures(pki: Path, tmp_path: Path) -> None:
+    """With cases of other profiles, which have an assertion in each message then; and none about signatures passes."""
+    others = chosen(SUITE, ["repository"], ["iti41-completed", "iti41-pat-003-unknown", "iti43-one"])
+    about = [SUITE[id] for id in ("signed-query", "signed-none", "signed-tampered", "set-changed")]
+    with secured(tmp_path / "data", pki, "signed_messages=off", "sign_answers=never") as server:
+        assert len(passes(run(over_tls(server, pki, {"secure"}), asking({"secure"}) + others))) > 12
+        result = run(over_tls(server, pki, {"signed", "signed-sets"}), about)
+    assert [case.status for case in result.cases] == [Status.FAILED] * 4
+    unsigned = [finding for case in result.cases for _, finding in case.findings if finding.check == "signature"]
+    assert unsigned and all(f.rules == ("SIG-001",) and f.text.fr.startswith("La signature") for f in unsigned)
+
+
+def test_signed_messages_and_signed_sets(pki: Path, tmp_path: Path) -> None:
+    """Every message signed, those about assertions too."""
+    options = {"secure", "signed", "signed-sets"}
+    with secured(tmp_path / "data", pki, "signed_messages=require", "document_signatures=refuse") as server:
+        passed = passes(run(over_tls(server, pki, options), asking(options)))
+    assert len([id for id in passed if id.startswith("signed-")]) == 19
+    assert len([id for id in passed if id.startswith("set-")]) == 9
+
+
+def test_rights_masking_and_sets_with_a_warning(pki: Path, tmp_path: Path) -> None:
+    (tmp_path / "domains").mkdir()
+    (tmp_path / "domains" / "rights.toml").write_text(DOMAIN)
+    (tmp_path / "issuers.toml").write_text(ISSUERS)
+    environ = {
+        "CARNET_SECURITY_PKI": str(pki),
+        "CARNET_SECURITY_POLICY": "dmp-fr",
+        "CARNET_SECURITY_ASSERTION_ISSUERS": str(tmp_path / "issuers.toml"),
+        "CARNET_SECURITY_DOCUMENT_SIGNATURES": "warn",
+        "CARNET_DOMAIN_FOLDER": str(tmp_path / "domains"),
+        "CARNET_DOMAIN_PROFILE": "rights",
+    }
+    names = tuple(f"NAMED{number}^^^&1.2.250.1.999.9&ISO" for number in (1, 2))
+    people = {row.name: row.identifier for row in TestAuthority(pki).issued()}
+    options = {"dmp-rights", "signed-sets-warned"}
+    with ServerProcess(tmp_path / "data", environ=environ) as server:
+        add_patients(tmp_path / "data")(names)
+        database = open_database(f"sqlite:///{tmp_path / 'data' / 'carnet.sqlite'}")
+        for name in PEOPLE:
+            Rights(database).give(names[0], Right.AUTHORISED, people[name])
+        database.close()
+        passed = passes(run(acting(read_target(server.url, patients=names), pki, options), asking(options)))
+    assert len(passed) == 11 and "rights-masked" in passed and "set-changed-warned" in passed
+
+
+def test_french_signed_sets(pki: Path, tmp_path: Path) -> None:
+    environ = {
+        "CARNET_SECURITY_PKI": str(pki),
+        "CARNET_DOMAIN_PROFILE": "dmp-fr",
+        "CARNET_SECURITY_DOCUMENT_SIGNATURES": "refuse",
+    }
+    options = {"signed-sets", "ci-sis"}
+    with ServerProcess(tmp_path / "data", environ=environ) as server:
+        target = acting(read_target(server.url, options=("ci-sis",)), pki, options)
+        assert len(passes(run(target, asking(options)))) == 4
+
+
+def test_the_servers_here_have_every_option_and_rules_exist() -> None:
+    cases = chosen(SUITE, ["secure"])
+    sets = ({"secure", "signed", "signed-sets"}, {"dmp-rights", "signed-sets-warned"}, {"signed-sets", "ci-sis"})
+    assert {case.id for case in cases} == {case.id for options in sets for case in asking(options)}
+    known = {rule.id for rule in TRUST_RULES}
+    assert [(case.id, rule) for case in cases for rule in case.proves if rule not in known] == []
+
+
+def test_a_folder_without_a_second_professional_skips_with_the_reason(tmp_path: Path) -> None:
+    TestAuthority.create(tmp_path / "pki").issue("person", PEOPLE[0])
+    target = Target("t", dict.fromkeys(("ITI-18", "ITI-41", "ITI-62"), "http://127.0.0.1:9/"), patients=("1^^^&1.2.3&ISO",))
+    target = acting(target, tmp_path / "pki", {"dmp-rights"})
+    case = replace(SUITE["rights-others-document"], steps=SUITE["rights-others-document"].steps[1:2])
+    case = replace(case, steps=(replace(case.steps[0], remove=("urn:uuid:1",)),))
+    (result,) = run(target, [case]).cases
+    assert result.status is Status.SKIPPED
+    assert "no second professional" in result.reason.en and "second professionnel" in result.reason.fr
