@@ -28,7 +28,7 @@ from security.signature import sign_enveloped
 _NO_STRUCTURE = "1750000001"
 _CODED: Any = {None: HL7V3, "xsi": XSI}  # the stubs know no default namespace
 _SURGERY = Coded("SA07", names.SECTORS)
-_NORMAL = Coded(names.NORMAL, names.PURPOSES, "mode acces VIHF 2.0")
+_NORMAL = Coded(names.NORMAL, names.PURPOSES, names.PURPOSE_NAMES[names.NORMAL][1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def assertion_of_card(
     )
     spoken = replace(
         statement,
-        purpose=Coded(purpose, names.PURPOSES, "mode acces VIHF 2.0")
+        purpose=Coded(purpose, names.PURPOSES, names.PURPOSE_NAMES.get(purpose, ("", ""))[1])
         if profile == "vihf"
         else Coded(purpose, names.XUA_PURPOSES),
         reason=reason,

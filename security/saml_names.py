@@ -53,6 +53,12 @@ XUA_PURPOSES = "2.16.840.1.113883.3.18.7.1"
 NORMAL, EMERGENCY, CENTRE_15 = "normal", "bris_de_glace", "centre_15"
 #: Purposes of use of a VIHF.
 VIHF_PURPOSES = (NORMAL, EMERGENCY, CENTRE_15)
+#: What they are called, in English and French.
+PURPOSE_NAMES = {
+    NORMAL: ("normal access", "accès normal"),
+    EMERGENCY: ("breaking the glass", "bris de glace"),
+    CENTRE_15: ("emergency call centre", "centre 15"),
+}
 
 #: Professions (1.2.250.1.71.1.2.7, TRE_G15): code and name.
 PROFESSION_NAMES = {

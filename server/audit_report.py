@@ -24,9 +24,10 @@ from security.audit import (
     Participant,
     patient_object,
 )
-from security.audit_codes import APPLICATION, AUDIT_LOG_USED, DESTINATION, EMERGENCY_OVERRIDE, SOURCE, URI
+from security.audit_codes import APPLICATION, AUDIT_LOG_USED, DESTINATION, EMERGENCY_OVERRIDE, SOURCE, URI, AuditCode
 from security.audit_message import instant
 from security.audit_store import AuditStore, Kind, Place
+from security.saml_names import PURPOSE_NAMES, PURPOSES
 from server.audit_events import ANONYMOUS, EMERGENCY
 
 #: What each event is called for a person: by EventTypeCode, else by EventID. English, French.
@@ -101,7 +102,7 @@ class Trace:
             "identifier": who.userID,
             "role": ", ".join(role.text for role in who.roles if role not in (SOURCE, DESTINATION, APPLICATION)),
             "organisation": who.organisation or who.address,
-            "purpose": ", ".join(one.text for one in self.event.purposes),
+            "purpose": ", ".join(_purpose(one, turn) for one in self.event.purposes),
             "action": action,
             "documents": ", ".join(self.documents),
             "outcome": outcome + detail,
@@ -122,6 +123,12 @@ class Trace:
             "octets": self.octets,
             "documents": list(self.documents),
         }
+
+
+def _purpose(code: AuditCode, turn: int) -> str:
+    """In our words where the code is one of ours: what a sender calls it is his word, and might call an emergency normal."""
+    known = PURPOSE_NAMES.get(code.code) if code.system == PURPOSES else None
+    return known[turn] if known else code.text
 
 
 def traces(store: AuditStore, cxs: Sequence[str], since: int = 0) -> list[Trace]:

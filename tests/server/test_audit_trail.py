@@ -23,6 +23,7 @@ from security.audit_store import AuditStore
 from security.identity import Assertion, Coded
 from security.pki import TestAuthority, tls_files
 from security.refusal import Denied
+from security.saml_names import PURPOSES
 from security.syslog import Receiver
 from server.__main__ import program
 from server.audit import Trail
@@ -100,8 +101,15 @@ def test_an_emergency_is_an_alert_of_its_own_and_stands_out(trail: Trail) -> Non
     assert (alert.event.event.code, [one.code for one in alert.event.types]) == ("110113", ["110127", "ITI-18"])
     fields = done.fields("fr")
     assert (fields["who"], fields["role"], fields["organisation"]) == ("Anne Martin", "Médecin, Cardiologie", "10B0123456")
-    assert (fields["purpose"], fields["reason"], fields["action"]) == ("Bris de glace", "unconscious", "recherche")
+    assert (fields["purpose"], fields["reason"], fields["action"]) == ("bris de glace", "unconscious", "recherche")
     assert alert.words("fr")["action"] == "ACCÈS EN URGENCE"
+
+
+def test_a_purpose_is_told_by_its_code_and_not_by_what_the_sender_calls_it(trail: Trail) -> None:
+    for purpose in (Coded("bris_de_glace", PURPOSES, "Accès normal"), Coded("TREATMENT", "1.2", "Treatment"), Coded("X", "1.2")):
+        trail.record(asked(Caller("192.0.2.7", assertion=replace(DOCTOR, purpose=purpose)), status=ResponseStatus.SUCCESS))
+    told = [one.words("en")["purpose"] for one in traces(trail.store, [CX]) if one.event.types[0].code == "ITI-18"]
+    assert told == ["breaking the glass", "Treatment", "X"]
 
 
 def test_who_cannot_prove_himself_is_an_alert(trail: Trail) -> None:
