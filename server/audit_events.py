@@ -139,24 +139,18 @@ def events_of(deed: Deed, owners: Owners) -> list[AuditEvent]:
     parts = _understood(deed, owners)
     assertion = deed.caller.assertion
     fallback = assertion.patient if assertion is not None else ""
-    basis = AuditEvent(
-        event=code,
-        action=action,
-        at=deed.at,
-        outcome=SUCCESS,
-        types=(AuditCode(deed.transaction.code, IHE, NAMES[deed.transaction]),),
-        participants=tuple(participants_of(deed)),
-        purposes=tuple(_code(one) for one in (assertion.purpose if assertion else None,) if one is not None),
-        reason=assertion.reason if assertion else "",
-        source=deed.source,
-    )
+    types = (AuditCode(deed.transaction.code, IHE, NAMES[deed.transaction]),)
+    participants = tuple(participants_of(deed))
+    purposes = tuple(_code(one) for one in (assertion.purpose if assertion else None,) if one is not None)
+    reason = assertion.reason if assertion else ""
     made = []
     for part in parts or [Part()]:
         patient = part.patient or fallback
         objects = (*((patient_object(patient),) if patient else ()), *part.objects)
         if patient and part.message:
             objects = (replace(objects[0], details=(part.message,)), *objects[1:])
-        made.append(replace(basis, action=part.action or action, objects=objects))
+        does = part.action or action
+        made.append(AuditEvent(code, does, deed.at, SUCCESS, types, participants, objects, purposes, "", reason, deed.source))
     return made
 
 
