@@ -13,6 +13,7 @@ from lxml import etree
 from schemas.validate import XSD_FOLDER
 from security.audit import (
     ROLE_QUERY,
+    SERIOUS,
     AuditEvent,
     AuditObject,
     AuditSource,
@@ -77,6 +78,19 @@ def test_an_event_comes_back_as_it_was_kept(event: AuditEvent) -> None:
                  st.lists(text, max_size=2).map(tuple)))  # fmt: skip
 def test_an_end_comes_back_as_it_was_kept(end: End) -> None:
     assert unpack(pack(end), 7) == end
+
+
+@pytest.mark.parametrize("length", [7_000, 20_000, 200_000])
+def test_a_question_longer_than_the_window_comes_back(length: int) -> None:
+    text = "".join(f"<Value>{number * 7919 % 100_003}</Value>" for number in range(length // 20))
+    event = AuditEvent(QUERY, "E", 1, objects=(AuditObject("urn:uuid:1", QUERY, role=ROLE_QUERY, query=text),))
+    assert unpack(pack(event), 1) == event
+
+
+def test_a_record_of_the_first_version_is_read() -> None:
+    """Written with a window of 32 kB, before the smaller one."""
+    body = bytes.fromhex("01ab86c4aab18ea189a111c83258f400cb45582403c3d000185b842a0ca0b108a72a815c69ac145b0b00")
+    assert unpack(body, 7) == End((3, 1412), 7, SERIOUS, "XDSRepositoryError", 20_000, ("1.2.3",))
 
 
 @pytest.mark.parametrize("octets", [b"", b"\x01", b"\x01abc", pack(End((0, 1), 0, 0))[:-3], b"{}"])
