@@ -81,8 +81,9 @@ class _Target:
         self._writer: PartWriter | None = None
         self._decoder: Base64Decoder | None = None
         self._open: etree._Element | None = None
+        self._defaults = [""]
 
-    def start(self, tag: str, attributes: dict[str, str], nsmap: dict[str | None, str] | None = None) -> None:
+    def start(self, tag: str, attributes: dict[str, str], nsmap: dict[str, str] | None = None) -> None:
         self._depth += 1
         self._elements += 1
         self._markup += 2 * len(tag) + sum(len(k) + len(v) for k, v in attributes.items())
@@ -91,13 +92,27 @@ class _Target:
             self._not_inline()
         if MARK in attributes:
             raise sender(f"The attribute {MARK} is reserved", rule="SOAP-BODY", remedy="Leave it out.")
+        declared = self._declared(nsmap or {})
         if tag != DOCUMENT or attributes.get("href"):
-            self._builder.start(tag, dict(attributes), nsmap or {})
+            self._builder.start(tag, dict(attributes), declared)
             return
         place = len(self._staged)
         self._writer = PartWriter(self._staging, self._limits.memory, f"inline-{place}", "")
         self._decoder = Base64Decoder(self._take, self._wire, "WIRE-046-raw")
-        self._open = self._builder.start(tag, {**attributes, MARK: str(place)}, nsmap or {})
+        self._open = self._builder.start(tag, {**attributes, MARK: str(place)}, declared)
+
+    def _declared(self, nsmap: dict[str, str]) -> dict[str | None, str]:
+        """The declarations on an element as the builder takes them, to which the default namespace is None. It cannot end one:
+        the canonical form of the tree would then be another than that of the octets, and a signature cover what is not read."""
+        default = nsmap.get("", self._defaults[-1])
+        if self._defaults[-1] and not default:
+            raise sender(
+                'xmlns="" ends a default namespace; this is not read where documents are inside as base64',
+                rule="SOAP-BODY",
+                remedy="Declare the namespace by a prefix, or send the documents as MIME parts with xop:Include.",
+            )
+        self._defaults.append(default)
+        return {prefix or None: uri for prefix, uri in nsmap.items() if uri}
 
     def data(self, text: str) -> None:
         if self._decoder is None:
@@ -112,6 +127,7 @@ class _Target:
 
     def end(self, tag: str) -> None:
         self._depth -= 1
+        self._defaults.pop()
         self._builder.end(tag)
         if tag != DOCUMENT or self._decoder is None or self._writer is None:
             return

@@ -80,6 +80,7 @@ def test_documents_of_a_large_envelope_are_decoded_as_they_come(
         (message("A" * 4000).decode().encode("utf-16"), "WIRE-048-two"),
         (message("A" * 4000).replace("é".encode(), b"\xe9"), "XML-001"),
         (message("A" * 4000).replace(b'id="d0"', b'id="d0" k:part="0" xmlns:k="urn:carnet:inline"'), "SOAP-BODY"),
+        (message("A" * 4000).replace(b"<m>", b'<m><r xmlns="urn:a"><s xmlns=""/></r>'), "SOAP-BODY"),
         (message("A" * 4000).replace(b"<m>", b"<m>" + b"y" * 3000), "LIM-001"),
         (message("A" * 4000).replace(b"<m>", b"<m>" + b"<y>" * 100 + b"</y>" * 100), "LIM-002"),
         (message("A" * 4000).replace(b"<m>", b"<m>" + b"<y/>" * 200), "LIM-002"),
@@ -107,6 +108,27 @@ def test_an_include_inside_a_large_envelope_is_left_where_it_is(tmp_path: Path) 
     root = sink.read(message(include, "A" * 4000))
     first, second = root.iterfind(DOCUMENT)
     assert (first.get(MARK), len(first), second.get(MARK), len(sink.parts)) == (None, 1, "0", 1)
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        '<r xmlns="urn:a"><s xmlns:b="urn:b" b:c="1"/></r>',
+        '<r xmlns=""><s xmlns="urn:a"/><t/></r>',
+        '<a:r xmlns:a="urn:a"><b:s xmlns:b="urn:a" b:c="1"/><s xmlns="urn:a" xmlns:unused="urn:u"/></a:r>',
+        '<r xmlns:x="urn:inner" x:c="1"><x:s/></r>',
+    ],
+)
+def test_a_large_envelope_has_the_namespaces_that_were_sent(inner: str, tmp_path: Path) -> None:
+    """Default ones included; its canonical form, which a signature covers, is that of the same message parsed at once."""
+    octets = message("A" * 4000).replace(b"<m>metadata", f"<m>{inner}metadata".encode())
+    large, whole = Sink(tmp_path, root=2000).read(octets), Sink(tmp_path, root=100_000).read(octets)
+    forms = []
+    for root in (large, whole):
+        held = root.find("m")
+        assert held is not None
+        forms.append(etree.tostring(held, method="c14n", exclusive=True))
+    assert forms[0] == forms[1]
 
 
 def test_a_small_envelope_is_kept_whole(tmp_path: Path) -> None:
