@@ -17,17 +17,21 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from conformance.check import check_octets
+from conformance.check import CheckOptions, check_octets
 from conformance.check_result import Checked
 from conformance.expectations import Progress, expectations, facts_of
 from metadata.hl7 import canonical_cx
 from server import wiring
 from server.capture import Capturing, Environ, Message, Messages
+from server.domain import load_domain
 from server.preparation import prepare
 from server.sample_people import make_patients
 from server.settings import Settings, load
 from soap.endpoint import Exchange
 
+#: `domain.profile` and `domain.folder`; None where the settings are to say it.
+Domain = tuple[str | None, str | None]
+OWN: Domain = (None, None)
 #: Messages above this are answered and kept, but not checked.
 MOST_CHECKED = 16 * 1024 * 1024
 #: So many verdicts are remembered.
@@ -36,13 +40,16 @@ _STAMP = (1980, 1, 1, 0, 0, 0)
 
 
 class Sandbox:
-    """`base` is the path under which it is reached (`/v/acme`), `public_url` the address of the listener."""
+    """`base` is the path under which it is reached (`/v/acme`), `public_url` the address of the listener; `domain` is the
+    affinity domain that its messages are judged by. Raises DomainError."""
 
-    def __init__(self, folder: Path, base: str, public_url: str) -> None:
+    def __init__(self, folder: Path, base: str, public_url: str, domain: Domain = OWN) -> None:
         self.name = folder.name
         self.base = base
         self.url = public_url.rstrip("/") + base
-        self.settings = _settings(folder, public_url)
+        self.settings = _settings(folder, public_url, domain)
+        judged_by = self.settings.domain.profile, self.settings.domain.folder
+        self._judging = CheckOptions() if judged_by == ("ihe", "") else CheckOptions(load_domain(*judged_by))
         prepare(self.settings)
         self.messages = Messages(folder / "messages")
         self.progress = Progress()
@@ -103,7 +110,8 @@ class Sandbox:
         found = self._checked.get(number)
         if found is None:
             octets = self.messages.request(number)
-            found = check_octets(octets, f"message {number}") if len(octets) <= MOST_CHECKED else Checked(f"message {number}")
+            name = f"message {number}"
+            found = check_octets(octets, name, self._judging) if len(octets) <= MOST_CHECKED else Checked(name)
             if len(self._checked) >= _KEPT:
                 self._checked.clear()
             self._checked[number] = found
@@ -152,9 +160,10 @@ class Sandbox:
             yield f"{folder}/findings.json", json.dumps(found, ensure_ascii=False, indent=1).encode()
 
 
-def _settings(folder: Path, public_url: str) -> Settings:
-    """Those of the environment's file, with a store of its own. The path of the sandbox comes with every request (SCRIPT_NAME)."""
-    options = {"store.data": str(folder / "store"), "server.public_url": public_url}
+def _settings(folder: Path, public_url: str, domain: Domain) -> Settings:
+    """Those of carnet.toml, with a store of its own. The path of the sandbox comes with every request (SCRIPT_NAME)."""
+    options: dict[str, str | None] = {"store.data": str(folder / "store"), "server.public_url": public_url}
+    options |= {"domain.profile": domain[0], "domain.folder": domain[1]}
     return load(options=options, environ={})
 
 

@@ -22,7 +22,7 @@ from conformance.expectations import expectations
 from conformance.message_rows import rows_of
 from server.capture import Environ, Message, StartResponse
 from server.explain_page import EXPLAIN_PATH, explain_page
-from server.sandbox import Sandbox
+from server.sandbox import OWN, Domain, Sandbox
 from web.layout import SAFE_HEADERS, Headers, static
 from web.sandbox_pages import (
     Answered,
@@ -63,11 +63,13 @@ def _elsewhere(address: str) -> _Answer:
 
 
 class Sandboxes:
-    """The WSGI application. `folder` holds one folder per sandbox; `public_url` is where vendors reach the listener."""
+    """The WSGI application. `folder` holds one folder per sandbox; `public_url` is where vendors reach the listener;
+    `domain` is the affinity domain of all of them."""
 
-    def __init__(self, folder: Path, public_url: str) -> None:
+    def __init__(self, folder: Path, public_url: str, domain: Domain = OWN) -> None:
         self._folder = folder
         self._public_url = public_url
+        self._domain = domain
         self._opening = threading.Lock()
         self._open: dict[str, Sandbox] = {}
         self._streams = threading.BoundedSemaphore(STREAMS)
@@ -83,7 +85,7 @@ class Sandboxes:
             raise ValueError(name)
         with self._opening:
             if name not in self._open:
-                self._open[name] = Sandbox(self._folder / name, f"/v/{name}", self._public_url)
+                self._open[name] = Sandbox(self._folder / name, f"/v/{name}", self._public_url, self._domain)
             return self._open[name]
 
     def close(self) -> None:

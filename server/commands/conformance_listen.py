@@ -20,14 +20,22 @@ from server.commands.options import UsageError
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8090, show_default=True, help="Port; 0 is any free one.")
 @click.option("--vendor", "vendors", multiple=True, metavar="NAME", help="Open a sandbox of this name; repeatable.")
+@click.option(
+    "--domain", metavar="NAME", help="Judge by this affinity domain (ihe, dmp-fr); default: that of carnet.toml, or ihe."
+)
+@click.option("--domain-folder", metavar="DIR", help="Folder of affinity domains of your own.")
 @click.option("--public-url", metavar="URL", default="", help="Where vendors reach this listener, when a proxy stands before it.")
-def command(data: Path, host: str, port: int, vendors: Sequence[str], public_url: str) -> None:
+def command(
+    data: Path, host: str, port: int, vendors: Sequence[str], domain: str | None, domain_folder: str | None, public_url: str
+) -> None:  # fmt: skip
     """Open a sandbox per vendor: own address, own store, own patients.
 
     What software sends to /v/NAME/xds/... is kept whole, answered by the real server, and checked; the page /v/NAME/ shows it as
     it arrives, with what is expected and already shown.
     """
+    from metadata.domain_reading import DomainError
     from server import http
+    from server.domain import load_domain
     from server.sandboxes import NAME, Sandboxes
 
     wrong = [name for name in vendors if not NAME.fullmatch(name)]
@@ -35,8 +43,11 @@ def command(data: Path, host: str, port: int, vendors: Sequence[str], public_url
         rule = "1 to 40 letters, digits, - or _, beginning with a letter or digit"
         raise UsageError(f"--vendor {', '.join(wrong)}: a name is {rule}")
     try:
+        load_domain(domain or "ihe", domain_folder or "")
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         listener = http.listen(host, port)
+    except DomainError as error:
+        raise UsageError(f"--domain: {error}") from None
     except OSError as error:
         place = error.filename or f"{host}:{port}"
         raise UsageError(f"{place}: {error.strerror}; choose another with --data, --host, --port") from None
@@ -48,7 +59,7 @@ def command(data: Path, host: str, port: int, vendors: Sequence[str], public_url
         logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
         for loud in ("spyne", "alembic"):
             logging.getLogger(loud).setLevel(logging.ERROR)
-        sandboxes = Sandboxes(data, base)
+        sandboxes = Sandboxes(data, base, (domain, domain_folder))
         for name in names:
             sandboxes.open(name)
         return sandboxes

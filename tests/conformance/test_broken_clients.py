@@ -303,6 +303,13 @@ def test_the_listener_says_the_same_and_takes_the_mended_message(listener: Liste
         listener.wait_for("vendor", number)
 
 
+def test_a_listener_for_the_french_domain_judges_by_it(tmp_path: Path) -> None:
+    (client,) = (one for one in CLIENTS if one.domain)
+    with listening(tmp_path / "sandboxes", "vendor", domain=client.domain) as french:
+        answer = _send(french, whole(broken(client, html.escape(french.patient("vendor"), quote=False))))
+        assert client.rule in answer and client.rule in french.wait_for("vendor", 1)
+
+
 def test_the_page_of_explanations_is_where_the_answer_points(listener: Listener, tmp_path: Path) -> None:
     answer = _send(listener, whole(broken(CLIENTS[0])))
     (tmp_path / "answer").write_text(answer)

@@ -52,9 +52,9 @@ class Listener:
 
 
 @contextlib.contextmanager
-def listening(data: Path, *vendors: str) -> Iterator[Listener]:
+def listening(data: Path, *vendors: str, domain: str = "ihe") -> Iterator[Listener]:
     """Sandboxes for `vendors` in the folder `data`; SIGTERM must end it with 0."""
-    named = [word for vendor in vendors for word in ("--vendor", vendor)]
+    named = [word for vendor in vendors for word in ("--vendor", vendor)] + ["--domain", domain]
     process = subprocess.Popen(
         [sys.executable, "-m", "server", "conformance", "listen", "--data", str(data), "--port", "0", *named],
         cwd=data.parent,
