@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ class Explanation:
     `fix` the usual cause in a sender's code and what to change; `wrong` and `right` are fragments of a message, empty where
     only a registry's state breaks the rule. `section` cites the standard; `codes` are the error codes that answer it;
     `related` ids that are worth reading too. `place` says to a test where the fragments belong.
+    A code has the fragments of the rule `example`, which it answers.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Explanation:
     transactions: tuple[str, ...] = ()
     related: tuple[str, ...] = ()
     place: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    example: str = ""
 
 
 def explain(id: str) -> Explanation:
@@ -96,15 +98,18 @@ def _entries() -> Mapping[str, Mapping[str, Any]]:
 
 
 def _all(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[Explanation]:
-    tabled: set[str] = set()
+    tabled: dict[str, Explanation] = {}
     for one in (*_of_rules(entries), *_of_wire(entries), *_of_parser(entries), *_of_trust(entries)):
-        tabled.add(one.id)
+        tabled[one.id] = one
         yield one
     for id, entry in entries.items():
         if id not in tabled and id not in ErrorCode.__members__ and "en" in entry:
             statement = Text(entry["en"], entry["fr"])
-            yield _made(id, "fault", statement, entry, section=entry.get("section", ""), codes=tuple(entry.get("codes", ())))
-    yield from _of_codes(entries)
+            tabled[id] = _made(
+                id, "fault", statement, entry, section=entry.get("section", ""), codes=tuple(entry.get("codes", ()))
+            )
+            yield tabled[id]
+    yield from _of_codes(entries, tabled)
 
 
 def _of_rules(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[Explanation]:
@@ -157,11 +162,13 @@ def _family(row: TrustRule) -> str:
     return row.id.partition("-")[0]
 
 
-def _of_codes(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[Explanation]:
+def _of_codes(entries: Mapping[str, Mapping[str, Any]], rules: Mapping[str, Explanation]) -> Iterator[Explanation]:
     for code in ErrorCode:
         entry = entries[code.value]
         section = entry.get("section", "ITI TF-3: Table 4.2.4.1-2")
-        yield _made(code.value, "code", Text(entry["en"], entry["fr"]), entry, section=section)
+        one = _made(code.value, "code", Text(entry["en"], entry["fr"]), entry, section=section)
+        shown = next((rules[id] for id in one.related if rules[id].wrong and rules[id].right), None)
+        yield one if shown is None else replace(one, wrong=shown.wrong, right=shown.right, example=shown.id)
 
 
 def _inherited(entries: Mapping[str, Mapping[str, Any]], id: str) -> Mapping[str, Any]:

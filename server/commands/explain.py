@@ -65,7 +65,8 @@ def as_dict(one: Explanation) -> dict[str, object]:
              (("statement", one.statement), ("why", one.why), ("fix", one.fix), ("remedy", one.remedy))}  # fmt: skip
     return {
         "id": one.id, "kind": one.kind, **texts, "section": one.section, "codes": list(one.codes),
-        "transactions": list(one.transactions), "wrong": one.wrong, "right": one.right, "related": list(one.related),
+        "transactions": list(one.transactions), "wrong": one.wrong, "right": one.right,
+        "example": one.example, "related": list(one.related),
     }  # fmt: skip
 
 
@@ -81,7 +82,8 @@ def as_text(one: Explanation, language: str) -> str:
         parts.append(f"{remedy}\n  {one.remedy.of(language)}")
     for head, example in ((wrong, one.wrong), (right, one.right)):
         if example:
-            parts.append(head + "\n" + "\n".join(f"  {line}" for line in example.splitlines()))
+            of = f" ({one.example})" if one.example else ""
+            parts.append(head + of + "\n" + "\n".join(f"  {line}" for line in example.splitlines()))
     if one.related:
         parts.append(f"{related}: {', '.join(one.related)}")
     return "\n\n".join(parts)

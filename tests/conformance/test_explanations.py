@@ -24,6 +24,7 @@ from metadata.rules.table import RULES, rule
 from metadata.vocabulary import ErrorCode
 from schemas.problems import RULES as PARSER_RULES
 from security.rules import TRUST_RULES
+from server.commands.explain import as_text
 from soap.wire import QUIRKS
 from tests.conformance.placing import Message, fragment, message_of, placed
 
@@ -85,6 +86,15 @@ def test_most_rules_have_an_example() -> None:
     without = [one.id for one in BOOK.values() if one.kind == "rule" and not one.wrong]
     assert not [id for id in without if id.partition("-")[0] in _SHOWN]
     assert len(without) < 70
+
+
+def test_a_code_has_the_example_of_a_rule_behind_it() -> None:
+    """Those without one are answers of a server's state or policy, or of what no message here can show."""
+    codes = [one for one in BOOK.values() if one.kind == "code"]
+    assert all(one.example in one.related and one.wrong == BOOK[one.example].wrong for one in codes if one.wrong)
+    assert sum(1 for one in codes if one.wrong and one.right) > 27
+    text = as_text(BOOK["XDSUnknownPatientId"], "fr")
+    assert "Faux (PAT-003)" in text and "Juste (PAT-003)" in text
 
 
 def test_related_ids_exist() -> None:
