@@ -20,6 +20,7 @@ import pytest
 
 from server.__main__ import program
 from tests.conformance.variants import SOUND, VARIANTS, Variant
+from tests.server_process import _die_with_parent
 
 _ADDRESS = re.compile(r"(http://[^\s/]+)/")
 _SECONDS = 60
@@ -68,6 +69,7 @@ def main(folder: Path, names: list[str]) -> int:
         for variant in chosen:
             child = os.fork()
             if not child:
+                _die_with_parent()
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 _serve(variant, folder)
             children[child] = variant
