@@ -8,7 +8,9 @@ How signatures of messages are made wrong is said in `conformance.signing`.
 
 from __future__ import annotations
 
+import re
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -26,6 +28,12 @@ from security.pki import PkiError, TestAuthority, tls_files
 from security.tls import client_context
 
 _HEADER_END = b"</soap:Header>"
+_XUA = "xua"
+#: Of IHE XUA, which has to name whom an assertion is made for: that of a Carnet (`security.assertion_audience`) and of the DMP.
+_AUDIENCE = ("urn:carnet:xds", "urn:dmp")
+#: An assertion is valid for half an hour.
+_KEPT_SECONDS = 600.0
+_ANY_HEADER_END = re.compile(rb"</(?:[\w.-]+:)?Header\s*>")
 _CHANGES: dict[str, Callable[[Statement], Statement]] = {
     "": lambda said: said,
     "expired": lambda said: replace(said, age=timedelta(hours=3), valid=timedelta(minutes=30)),
@@ -43,11 +51,11 @@ _CHANGES: dict[str, Callable[[Statement], Statement]] = {
 
 @dataclass(slots=True)
 class Card:
-    """The card `name` of `folder`. Assertions are made once for each patient and kept. Raises PkiError where there is none."""
+    """The card `name` of `folder`. Assertions are kept for a while, for each patient. Raises PkiError where there is none."""
 
     folder: Path
     name: str
-    _made: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    _made: dict[tuple[str, str], tuple[float, bytes]] = field(default_factory=dict)
     _signing: Signing | None = None
     _set_signer: SetSigner | None = None
     _other: Card | None = None
@@ -65,9 +73,25 @@ class Card:
         security = b'<wsse:Security xmlns:wsse="%s" soap:mustUnderstand="true">%s</wsse:Security>' % (WSSE.encode(), assertion)
         return envelope.replace(_HEADER_END, security + _HEADER_END, 1)
 
+    def put_about_nobody(self, package: bytes) -> bytes:
+        """A message of any writer with an assertion of IHE XUA that names no patient; as it is, where it has no Header.
+
+        A structure signs it: that of `name`, or that in which `name` works. Raises PkiError where the folder has none.
+        """
+        end = _ANY_HEADER_END.search(package)
+        if end is None:
+            return package
+        assertion = self._assertion("", _XUA)
+        security = b'<wsse:Security xmlns:wsse="%s">%s</wsse:Security>' % (WSSE.encode(), assertion)
+        return package[: end.start()] + security + package[end.start() :]
+
     def assertion(self, patient: str, other_patient: str, how: str = "") -> bytes:
         """What says who acts; empty for `none`."""
         return b"" if how == "none" else self._assertion(other_patient if how == "other-patient" else patient, how)
+
+    def check_signing(self) -> None:
+        """Raises PkiError, ValueError and security.trust_files.TrustFileError for a card that cannot sign messages."""
+        self._signing = Signing(self.folder, self.name)
 
     @property
     def signing(self) -> Signing:
@@ -95,13 +119,17 @@ class Card:
         return self._other
 
     def _assertion(self, patient: str, how: str) -> bytes:
-        key = (patient, how)
-        if key not in self._made:
-            self._made[key] = self._write(patient, how)
-        return self._made[key]
+        key, now = (patient, how), time.monotonic()
+        made = self._made.get(key)
+        if made is None or now - made[0] > _KEPT_SECONDS:
+            made = self._made[key] = now, self._write(patient, how)
+        return made[1]
 
     def _write(self, patient: str, how: str) -> bytes:
-        card, said = card_statement(self.folder, self.name, patient=patient)
+        profile = "xua" if how == _XUA else "vihf"
+        card, said = card_statement(self.folder, self.name, patient=patient, profile=profile)
+        if how == _XUA:
+            return write_assertion(card, replace(said, purpose=Coded("TREATMENT", saml_names.XUA_PURPOSES), audience=_AUDIENCE))
         written = write_assertion(card, _CHANGES.get(how, _CHANGES[""])(said))
         if how == "altered":
             return written.replace(said.subject.encode(), said.subject[::-1].encode(), 1)

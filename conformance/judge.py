@@ -10,6 +10,7 @@ from lxml import etree
 
 from conformance.case import Expect
 from conformance.exchange import Exchanged
+from conformance.phrases import french
 from conformance.result import Anchor, Finding, Text, Told
 from conformance.submission import Thing
 from conformance.wire import ACTIONS, QUERY, RIM, RS, SOAP, WSA, XDSB, Answer, WireError, read_answer
@@ -126,7 +127,7 @@ class Judge:
     def findings(self) -> Iterator[Finding]:
         """Everything that is not as it must be; after a wrong status nothing further is looked at."""
         if self.reply.unreadable:
-            yield self._finding("answer", self.expect.words(), self.reply.unreadable, _UNREADABLE.format_(self.reply.unreadable))
+            yield self._finding("answer", self.expect.words(), self.reply.unreadable, _unreadable(self.reply.unreadable))
             return
         wrong = list(self._status())
         yield from wrong
@@ -219,7 +220,7 @@ class Judge:
         try:
             retrieved = answer.documents()
         except (WireError, ValueError) as error:
-            yield self._finding("document", "XOP", str(error), _UNREADABLE.format_(str(error)), "DocumentResponse")
+            yield self._finding("document", "XOP", str(error), _unreadable(str(error)), "DocumentResponse")
             return
         for name in self.expect.documents:
             thing = self.things[name]
@@ -253,7 +254,10 @@ class _Template(Text):
         return Text(self.en.format(*values), self.fr.format(*values))
 
 
-_UNREADABLE = _Template("The answer cannot be read: {0}", "La réponse est illisible : {0}")
+def _unreadable(why: str) -> Text:
+    return Text(f"The answer cannot be read: {why}", f"La réponse est illisible : {french(why)}")
+
+
 _STATUS = _Template("The answer must be {0}; it is {1}", "La réponse doit être {0} ; elle est {1}")
 _ACCEPTED = _Template(
     "The server has accepted a message that it must refuse ({0}): it has to check this rule before it stores or answers",

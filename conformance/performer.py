@@ -16,6 +16,7 @@ from conformance.change import ChangeError, changed
 from conformance.exchange import Connections, Exchanged, ExchangeError, mllp
 from conformance.judge import Judge, read_reply
 from conformance.messages import Outgoing, WireChangeError
+from conformance.phrases import french
 from conformance.result import CaseResult, Finding, Status, StepResult, Text
 from conformance.scene import Names, Scene, UnknownWord
 from conformance.submission import Made, Maker
@@ -393,7 +394,7 @@ class Performer:
         done.request, done.outcome = error.request, str(error)
         if not done.cleans:
             result.status = Status.ERROR
-            result.reason = Text(f"No answer: {error}", f"Pas de réponse : {error}")
+            result.reason = Text(f"No answer: {error}", f"Pas de réponse : {french(str(error))}")
         return False
 
 

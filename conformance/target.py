@@ -103,6 +103,8 @@ OPTIONS = {
         "les documents se suppriment (ITI-86) seulement après leurs métadonnées",
     ),
 }
+#: Those for which somebody has to act.
+ACTING_OPTIONS = frozenset({"secure", "signed", "signed-sets", "signed-sets-warned", "dmp-rights"})
 _KEYS = {
     "name", "options", "feed", "patients", "repository_unique_id", "assigning_authority", "endpoints", "codes", "domain",
 }  # fmt: skip

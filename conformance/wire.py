@@ -12,7 +12,7 @@ import re
 import socket
 import urllib.parse
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from lxml import etree
@@ -326,6 +326,8 @@ class Client:
     repository: str
     connections: Connections | None = None
     """With it both messages of each exchange are kept in `Answer.exchanged`."""
+    secured: Callable[[bytes], bytes] | None = None
+    """What puts wsse:Security into each message, a plain one or a package."""
 
     @property
     def multi_patient(self) -> str:
@@ -343,6 +345,7 @@ class Client:
 
     def post(self, url: str, content_type: str, body: bytes, headers: dict[str, str] | None = None) -> Answer:
         """Raises `WireError` for what is no SOAP, and for no answer."""
+        body = self.secured(body) if self.secured is not None else body
         if self.connections is None:
             return post(url, content_type, body, headers)
         try:

@@ -18,9 +18,10 @@ from conformance.case import INTEGRATED, PROFILES, Case, CaseError, read_suite
 from conformance.report_words import verdict, word
 from conformance.result import CaseResult, Run, Status
 from conformance.runner import JOURNAL, Progress, Runner, chosen, read_journal
-from conformance.target import OPTIONS, Target, TargetError, read_target
+from conformance.target import ACTING_OPTIONS, OPTIONS, Target, TargetError, read_target
 from security.pki import PkiError
 from security.tls import TlsError
+from security.trust_files import TrustFileError
 from server.commands.connection import Failed
 from server.commands.options import UsageError
 from server.version import version
@@ -116,13 +117,18 @@ def _nist(target: Target, given: dict[str, Any]) -> Run:
 
 def _acting(target: Target, pki: str | None, name: str | None) -> Target:
     if not pki and not name:
+        asked = target.options & ACTING_OPTIONS
+        if asked:
+            raise UsageError(f"the option {', '.join(sorted(asked))} needs a card: --pki DIR --as NAME")
         return target
     if not (pki and name):
         raise UsageError("--pki DIR and --as NAME are given together: the folder of `carnet pki`, and whose card there acts")
     card = Card(Path(pki), name)
     try:
+        if "signed" in target.options:
+            card.check_signing()
         return replace(target, context=card.context(), card=card, options=target.options | {"secure"})
-    except (PkiError, TlsError) as error:
+    except (PkiError, TlsError, TrustFileError, ValueError) as error:
         raise UsageError(str(error)) from None
 
 

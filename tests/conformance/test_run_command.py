@@ -71,6 +71,7 @@ def test_a_failure_ends_with_1_and_is_performed_again(server: ServerProcess, tmp
         (("--target", "http://127.0.0.1:9", "--resume", "--failed"), "exclude each other"),
         (("--target", "http://127.0.0.1:9", "--resume"), "nothing was begun in this folder"),
         (("--target", "http://127.0.0.1:9", "--as", "x"), "are given together"),
+        (("--target", "http://127.0.0.1:9", "--option", "signed"), "the option signed needs a card: --pki DIR --as NAME"),
         (("--target", "http://127.0.0.1:9", "--option", "fast"), "--option: fast: known are"),
         (("--target", "http://127.0.0.1:9", "--suite", "nist"), "needs --plans DIR"),
         (("--target", "http://127.0.0.1:9", "--patient", "4711"), "--patient 4711: the CX has no assigning authority"),

@@ -9,9 +9,10 @@ import pytest
 
 from conformance.acting import Card
 from conformance.case import Case, read_suite
+from conformance.nist.suite import run_plans
 from conformance.result import Run, Status
 from conformance.runner import Runner, chosen
-from conformance.target import Target, read_target
+from conformance.target import Target, TargetError, read_target
 from registry.rights import Right, Rights
 from security.pki import TestAuthority
 from security.rules import TRUST_RULES
@@ -141,3 +142,19 @@ def test_a_folder_without_a_second_professional_skips_with_the_reason(tmp_path: 
     (result,) = run(target, [case]).cases
     assert result.status is Status.SKIPPED
     assert "no second professional" in result.reason.en and "second professionnel" in result.reason.fr
+
+
+def test_nist_plans_with_an_assertion_in_each_message(shared: Path, tmp_path: Path) -> None:
+    """A structure signs them, since a plan speaks of many patients; a folder without one is told what is missing."""
+    authority = TestAuthority.create(tmp_path / "pki")
+    authority.issue("person", PEOPLE[0])
+    authority.issue("server", "localhost")
+    with secured(tmp_path / "data", tmp_path / "pki") as server:
+        target = over_tls(server, tmp_path / "pki", {"secure"})
+        with pytest.raises(TargetError, match="structures here: none"):
+            run_plans(shared / "data" / "nist", target, "en", ["11990"])
+        authority.issue("structure", "hospital")
+        result = run_plans(shared / "data" / "nist", over_tls(server, tmp_path / "pki", {"secure"}), "en", ["11990", "12364"])
+    assert not bad(result) and result.counts["passed"] == 2
+    sent = [step.request.body for case in result.cases for step in case.steps if step.request.body]
+    assert len(sent) > 2 and all(b"Assertion" in body for body in sent)
