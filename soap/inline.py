@@ -29,6 +29,9 @@ class InlineParser:
 
     def __init__(self, limits: Limits, wire: Wire, staging: Staging, staged: list[Part]) -> None:
         self._target = _Target(limits, wire, staging, staged)
+        self._limits = limits
+        self._begun = False
+        self._outside = self._silent = 0
         self._parser = etree.XMLParser(
             target=cast(Any, self._target),
             resolve_entities=False,
@@ -40,14 +43,29 @@ class InlineParser:
         )
 
     def feed(self, chunk: bytes) -> None:
+        before = self._target.inside
         try:
             self._parser.feed(chunk)
+            self._begun = self._begun or not chunk.isspace()
+            if self._begun:
+                self._count(len(chunk), self._target.inside - before)
         except etree.XMLSyntaxError as error:
             self._target.abort()
             raise self._not_well_formed(error) from None
         except BaseException:
             self._target.abort()
             raise
+
+    def _count(self, octets: int, told: int) -> None:
+        """What is no document's, and what comes inside one without a character of it: libxml2 keeps a comment or an attribute
+        whole before it tells of it. `told` are the characters of documents that these octets gave."""
+        if self._target.in_document:
+            self._silent = 0 if told else self._silent + octets
+        else:
+            self._outside += max(0, octets - 2 * told)  # UTF-16 has two octets for each; that it is not taken is told at the end
+            self._silent = 0
+        if max(self._silent, self._outside) > self._limits.root:
+            raise too_large("XML of the message", max(self._silent, self._outside), self._limits.root, "limits.root_part")
 
     def close(self) -> etree._Element:
         try:
@@ -82,6 +100,8 @@ class _Target:
         self._decoder: Base64Decoder | None = None
         self._open: etree._Element | None = None
         self._defaults = [""]
+        self.inside = 0
+        """Characters of documents so far."""
 
     def start(self, tag: str, attributes: dict[str, str], nsmap: dict[str, str] | None = None) -> None:
         self._depth += 1
@@ -114,12 +134,17 @@ class _Target:
         self._defaults.append(default)
         return {prefix or None: uri for prefix, uri in nsmap.items() if uri}
 
+    @property
+    def in_document(self) -> bool:
+        return self._decoder is not None
+
     def data(self, text: str) -> None:
         if self._decoder is None:
             self._markup += len(text)
             self._check(0)
             self._builder.data(text)
             return
+        self.inside += len(text)
         try:
             self._decoder.write(text.encode("ascii"))
         except UnicodeEncodeError:

@@ -95,6 +95,17 @@ def test_a_large_envelope_that_is_refused(octets: bytes, rule: str, tmp_path: Pa
         assert caught.value.status in (400, 413)
 
 
+@pytest.mark.parametrize("place", [b"<m>", b'<x:Document id="d0">'])
+@pytest.mark.parametrize("bomb", [b"<!--", b'<y z="', b"<y"])
+def test_what_is_kept_whole_before_it_is_told_is_bounded(bomb: bytes, place: bytes, tmp_path: Path) -> None:
+    """A comment, an attribute, a name without an end: refused while it comes, and not when there is no room left."""
+    octets = message("A" * 4000).partition(place)
+    sink = Sink(tmp_path, root=2000)
+    with pytest.raises(Fault) as caught:
+        sink.read(octets[0] + place + bomb + b"y" * 10**6, [100] * 60)
+    assert caught.value.rule == "LIM-001"
+
+
 def test_another_charset_in_the_content_type_of_a_large_envelope(tmp_path: Path) -> None:
     with pytest.raises(Fault) as caught:
         Sink(tmp_path, root=2000).read(message("A" * 4000), charset="ISO-8859-1")
