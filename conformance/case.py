@@ -200,12 +200,22 @@ def _case(table: Mapping[str, Any], source: str) -> Case:
         options=tuple(table.get("options", ())),
         requirements=tuple(table.get("requirements", ())),
         why=_text(table.get("why", {}), where),
-        mend=_text(table["mend"], where),
+        mend=_mend(table, where),
         needs=table.get("needs", ""),
         domain=table.get("domain", ""),
         alone=table.get("alone", False),
         source=source,
     )
+
+
+def _mend(table: Mapping[str, Any], where: str) -> Text:
+    """A case of a refusal says how its message is mended; whoever makes the server wants to know what the server must do."""
+    mend, codes = _text(table["mend"], where), table.get("codes", ())
+    if "step" in table or not codes or "Failure" not in _statuses(table.get("status", "Failure"), where):
+        return mend
+    en = f"Refuse such a message with {' or '.join(codes)}, and accept it once it is mended. What its sender has to mend:"
+    fr = f"Refuser un tel message avec {' ou '.join(codes)}, et l'accepter une fois corrigé. À corriger chez l'émetteur :"
+    return Text(f"{en} {mend.en}", f"{fr} {mend.fr}")
 
 
 def _refusal(table: Mapping[str, Any], where: str) -> Iterator[Step]:

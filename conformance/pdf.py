@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from conformance.report_words import alternatives, verdict, word
+from conformance.report_words import alternatives, told_already, verdict, word
 from conformance.result import CaseResult, Run, Status
 
 if TYPE_CHECKING:
@@ -103,7 +103,10 @@ def _failure(pdf: FPDF, case: CaseResult, language: str) -> None:
     _line(pdf, f"{case.transaction}, {case.section}   {proves}", 8.5, "", _QUIET)
     for step, finding in case.findings:
         _line(pdf, f"{step.title.in_(language) or step.name}: {finding.text.in_(language)}")
-        _line(pdf, f"{word('expected', language)}: {alternatives(finding.expected)}   {word('got', language)}: {finding.got}", 9)
+        if not told_already(finding):
+            _line(
+                pdf, f"{word('expected', language)}: {alternatives(finding.expected)}   {word('got', language)}: {finding.got}", 9
+            )
     for name, text in (("reason", case.reason), ("why", case.why), ("mend", case.mend)):
         if text:
             _line(pdf, f"{word(name, language)}: {text.in_(language)}", 9.5)

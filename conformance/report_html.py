@@ -17,7 +17,7 @@ from typing import Any
 from conformance.explanations.catalogue import explanations
 from conformance.message_rows import Rows, rows_of
 from conformance.report_picture import build_picture
-from conformance.report_words import alternatives, verdict, word
+from conformance.report_words import alternatives, told_already, verdict, word
 from conformance.result import CaseResult, Finding, Run, Status, StepResult
 
 #: Rows of one message that the page shows at most.
@@ -201,11 +201,13 @@ def _example(rule: str, language: str) -> str:
 
 def _finding(step: StepResult, finding: Finding, language: str) -> str:
     place = f" ({_text(word('line', language))} {finding.anchor.line})" if finding.anchor else ""
-    return (
-        f'<div class="finding"><b>{_text(step.title.in_(language) or step.name)}</b>{place}: {_text(finding.text.in_(language))}'
-        f'<br><span class="quiet">{_text(word("expected", language))}</span> {_text(alternatives(finding.expected))} '
-        f'<span class="quiet">{_text(word("got", language))}</span> {_text(finding.got)}</div>'
-    )
+    said = f"<b>{_text(step.title.in_(language) or step.name)}</b>{place}: {_text(finding.text.in_(language))}"
+    if not told_already(finding):
+        said += (
+            f'<br><span class="quiet">{_text(word("expected", language))}</span> {_text(alternatives(finding.expected))} '
+            f'<span class="quiet">{_text(word("got", language))}</span> {_text(finding.got)}'
+        )
+    return f'<div class="finding">{said}</div>'
 
 
 # ---- the messages, packed ----

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from conformance.result import Run
+import re
+
+from conformance.result import Finding, Run
 
 LANGUAGES = ("en", "fr")
 
@@ -82,6 +84,12 @@ def verdict(run: Run, language: str) -> str:
     if bad:
         return word("fails_one" if bad == 1 else "fails", language, count=bad)
     return word("passes" if run.passed else "nothing", language)
+
+
+def told_already(finding: Finding) -> bool:
+    """Whether the sentence of a finding holds what was expected and what came, which then need not be said again."""
+    text = finding.text.en
+    return finding.got[:200] in text and all(part in text for part in re.split(r"[ ,/]+", finding.expected) if part != "or")
 
 
 def alternatives(expected: str) -> str:

@@ -79,3 +79,9 @@ def test_titles_differ() -> None:
     for case in SUITE.values():
         assert case.title.en not in titles or case.transaction != SUITE[titles[case.title.en]].transaction, case.id
         titles[case.title.en] = case.id
+
+
+def test_a_case_of_a_refusal_says_what_the_server_must_do() -> None:
+    case = read_suite()["de-103-absent"]
+    assert case.mend.en.startswith("Refuse such a message with XDSRegistryMetadataError, and accept it once it is mended.")
+    assert case.mend.fr.endswith("À corriger chez l'émetteur : Envoyer classCode dans chaque DocumentEntry.")

@@ -162,3 +162,14 @@ def test_a_report_of_the_folder_that_cannot_be_read_is_no_obstacle(tmp_path: Pat
     (tmp_path / "report.json").write_text('{"history": [1]}')
     report.write(_run(*_ALL), tmp_path, "en")
     assert len(json.loads((tmp_path / "report.json").read_bytes())["history"]) == 1
+
+
+def test_a_finding_is_not_said_twice() -> None:
+    text = Text("The answer must be Success; it is Failure XDSRegistryError", "La réponse doit être Success ; elle est ...")
+    finding = Finding("status", "Success", "Failure XDSRegistryError", text)
+    assert report_words.told_already(finding)
+    assert not report_words.told_already(replace(finding, got="another answer"))
+    assert not report_words.told_already(replace(finding, expected="PartialSuccess"))
+    step = StepResult("wrong", Text("A step", "Une étape"), "ITI-42", findings=[finding])
+    page = build_html(_run(replace(_case("c-9", Status.FAILED), steps=[step])), "en")
+    assert page.count("it is Failure XDSRegistryError") == 1 and "Came" not in page
