@@ -22,6 +22,8 @@ DOCUMENT = q(XDS, "Document")
 #: Attribute that stands for an inline document already decoded: its value is the part's place in `staged`. `soap/request.py`
 #: takes it off at once; a message cannot forge it, since one that carries it is refused.
 MARK = "{urn:carnet:inline}part"
+#: How libxml2 tells a target of an ampersand in an attribute where entities are not replaced: it expects to be asked again.
+_AMPERSAND = "&#38;"
 
 
 class InlineParser:
@@ -39,7 +41,7 @@ class InlineParser:
             load_dtd=False,
             recover=False,
             huge_tree=True,
-            remove_comments=True,
+            remove_comments=False,
         )
 
     def feed(self, chunk: bytes) -> None:
@@ -103,7 +105,8 @@ class _Target:
         self.inside = 0
         """Characters of documents so far."""
 
-    def start(self, tag: str, attributes: dict[str, str], nsmap: dict[str, str] | None = None) -> None:
+    def start(self, tag: str, given: dict[str, str], nsmap: dict[str, str] | None = None) -> None:
+        attributes = {name: value.replace(_AMPERSAND, "&") for name, value in given.items()}
         self._depth += 1
         self._elements += 1
         self._markup += 2 * len(tag) + sum(len(k) + len(v) for k, v in attributes.items())
@@ -114,7 +117,7 @@ class _Target:
             raise sender(f"The attribute {MARK} is reserved", rule="SOAP-BODY", remedy="Leave it out.")
         declared = self._declared(nsmap or {})
         if tag != DOCUMENT or attributes.get("href"):
-            self._builder.start(tag, dict(attributes), declared)
+            self._builder.start(tag, attributes, declared)
             return
         place = len(self._staged)
         self._writer = PartWriter(self._staging, self._limits.memory, f"inline-{place}", "")
@@ -167,7 +170,12 @@ class _Target:
         raise self._wire.refuse("WIRE-050", "processing instruction")
 
     def comment(self, text: str) -> None:
-        """Dropped."""
+        """Kept as in any message, so that a value that is interrupted by one is seen to be; but for those around the root and
+        within a document."""
+        self._markup += len(text)
+        self._check(0)
+        if self._depth and self._decoder is None:
+            self._builder.comment(text)
 
     def close(self) -> etree._Element | None:
         """None when the root element has no end: lxml also asks after an exception, and that one must not be hidden."""

@@ -128,10 +128,14 @@ def test_an_include_inside_a_large_envelope_is_left_where_it_is(tmp_path: Path) 
         '<r xmlns=""><s xmlns="urn:a"/><t/></r>',
         '<a:r xmlns:a="urn:a"><b:s xmlns:b="urn:a" b:c="1"/><s xmlns="urn:a" xmlns:unused="urn:u"/></a:r>',
         '<r xmlns:x="urn:inner" x:c="1"><x:s/></r>',
+        '<r value="4711^^^&amp;1.2.3&amp;ISO">4711^^^&amp;1.2.3&amp;ISO</r>',
+        '<r v="&lt;&#38;&amp;#38;&amp;amp;&quot;&#10;&#233;&amp;lt;"/>',
+        "<r>&lt;&#38;&amp;#38;&amp;amp;&quot;&#10;&#233;<![CDATA[&amp;]]></r>",
+        "<r>8999<!-- a & b -->00063480</r>",
     ],
 )
-def test_a_large_envelope_has_the_namespaces_that_were_sent(inner: str, tmp_path: Path) -> None:
-    """Default ones included; its canonical form, which a signature covers, is that of the same message parsed at once."""
+def test_a_large_envelope_says_what_was_sent(inner: str, tmp_path: Path) -> None:
+    """Default namespaces, ampersands, comments: the canonical form is that of the same message parsed at once."""
     octets = message("A" * 4000).replace(b"<m>metadata", f"<m>{inner}metadata".encode())
     large, whole = Sink(tmp_path, root=2000).read(octets), Sink(tmp_path, root=100_000).read(octets)
     forms = []
