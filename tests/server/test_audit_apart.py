@@ -10,17 +10,21 @@ from pathlib import Path
 
 import pytest
 
+from metadata.model import Submission
 from metadata.query_table import FIND_FOLDERS
-from metadata.vocabulary import Transaction
+from metadata.vocabulary import ResponseStatus, Transaction
+from repository.index import Deposit
+from repository.registry_port import Outcome, Request
 from schemas.parse import parse
 from security.audit import AuditSource
-from security.audit_store import AuditStore
+from security.audit_store import AuditStore, Kind
 from server.audit import Trail
 from server.audit_events import Deed
-from server.audit_sent import sent_events
-from soap.call import Caller
+from server.audit_sent import AuditedPort, sent_events
+from soap.call import Call, Caller
 from soap.client import Client
 from storage.database import open_database
+from storage.errors import StorageUnavailable
 from storage.migrate import prepare
 from tests.server.audit_reader import Message, Thing, checked, messages
 from tests.server.audit_table import DESTINATION, PATIENT_NUMBER, SOURCE, TABLE
@@ -170,15 +174,53 @@ def test_a_registry_that_is_not_there(tmp_path: Path) -> None:
         assert re.fullmatch(r"XDSRegistryNotAvailable \[[A-Z]+-\d+\]", end.description)
 
 
-def test_the_person_for_whom_it_is_registered_is_named(tmp_path: Path) -> None:
+class Port:
+    """A way to a registry that answers `outcome`, or fails before anything is written."""
+
+    def __init__(self, outcome: Outcome | None) -> None:
+        self.outcome = outcome
+
+    def register(self, request: Request, deposit: Deposit) -> Outcome:
+        if self.outcome is None:
+            raise StorageUnavailable("no room")
+        return self.outcome
+
+
+@pytest.fixture
+def trail(tmp_path: Path) -> Iterator[Trail]:
     url = f"sqlite:///{tmp_path / 'trail.sqlite'}"
     prepare(url)
     database = open_database(url)
-    trail = Trail(AuditStore(database, bytes(32)), Nobody(), OWN, AuditSource("node"))
+    yield Trail(AuditStore(database, bytes(32)), Nobody(), OWN, AuditSource("node"))
+    database.close()
+
+
+def registering(trail: Trail, outcome: Outcome | None) -> list[int]:
+    """The kinds of the records after a registration by this port."""
+    request = Request(parse(package(b"x").metadata), Submission())
+    AuditedPort(Port(outcome), trail, "https://registry/xds/registry").register(request, Deposit([], {}))
+    trail.store.flush()
+    return [one.kind for one in trail.store.all(0)]
+
+
+def test_what_no_submission_is_behind_is_recorded_by_itself(trail: Trail) -> None:
+    """A document that was made on demand, and is kept."""
+    assert registering(trail, Outcome(ResponseStatus.SUCCESS)) == [Kind.BEGUN, Kind.END]
+
+
+def test_what_was_never_written_was_never_sent(trail: Trail) -> None:
+    call = Call(Transaction.ITI_41, parse(b"<x/>"), caller=Caller("192.0.2.7"), endpoint_url=f"{OWN}/xds/repository")
+    with trail.deed(call, []) as act:
+        with pytest.raises(StorageUnavailable):
+            registering(trail, None)
+        assert act.opened == []
+    assert list(trail.store.all(0)) == []
+
+
+def test_the_person_for_whom_it_is_registered_is_named(trail: Trail) -> None:
     body = parse(package(b"x").metadata)
     deed = Deed(Transaction.ITI_42, Caller("192.0.2.7", assertion=DOCTOR), "https://registry/xds/registry", body=body)
     (event,) = sent_events(trail, deed)
     assert [one.requestor for one in event.participants] == [False, True, False]
     assert event.participants[1].person == "Anne Martin"
     assert [one.code for one in event.purposes] == ["bris_de_glace"]
-    database.close()
