@@ -44,6 +44,11 @@ _KEY_INFO = re.compile(rb"<ds:KeyInfo>.*</ds:KeyInfo>", re.DOTALL)
 _EXCLUSIVE = EXC_C14N.encode()
 _METHOD = re.compile(rb'(?<=<ds:SignatureMethod Algorithm=")[^"]+')
 _START, _END = b"<soap:Body>", b"</soap:Body></soap:Envelope>"
+_UNRELATED = Text("its wsa:RelatesTo names another message", "son wsa:RelatesTo désigne un autre message")
+_UNCONFIRMED = Text(
+    "no signed SignatureConfirmation has the signature value of the request",
+    "aucun SignatureConfirmation signé ne reprend la valeur de signature de la requête",
+)
 _AGES = {"old": timedelta(minutes=-20), "future": timedelta(minutes=20)}
 
 
@@ -149,9 +154,9 @@ class Signing:
                 raise rules.UNSIGNED.denied()
             signed = self._verifier.verify(answer.envelope, _contents(answer), Expected(answer=True))
             if message_id and signed.relates_to != message_id:
-                raise rules.CONFIRMATION.denied(problem="it relates to another message")
+                return rules.CONFIRMATION.id, _UNRELATED
             if value is not None and value not in confirmed_values(answer.envelope, signed):
-                raise rules.CONFIRMATION.denied(problem="it does not confirm the signature of the request")
+                return rules.CONFIRMATION.id, _UNCONFIRMED
         except Denied as denied:
             return denied.rule, Text(denied.text_en, denied.text_fr)
         return None

@@ -57,7 +57,8 @@ def run_plans(
         tests = read_folder(folder)
     except (PlanError, OSError) as error:
         raise ValueError(f"--plans {folder}: {error}") from None
-    names = [name for name in tests if not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)]
+    # Numbered tests before those that load an environment: 12364 counts what all patients have.
+    names = sorted(name for name in tests if not patterns or any(fnmatchcase(name, pattern) for pattern in patterns))
     if not names:
         raise ValueError(f"--plans {folder}: there is no test {' '.join(patterns) or 'at all'}")
     run = Run(target.name, "nist", "nist", lang, _now(), endpoints=dict(target.endpoints), options=tuple(sorted(target.options)))

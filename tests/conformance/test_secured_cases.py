@@ -13,6 +13,7 @@ from conformance.nist.suite import run_plans
 from conformance.result import Run, Status
 from conformance.runner import Runner, chosen
 from conformance.target import Target, TargetError, read_target
+from conformance.wire import read_answer
 from registry.rights import Right, Rights
 from security.pki import TestAuthority
 from security.rules import TRUST_RULES
@@ -83,9 +84,20 @@ def test_signed_messages_and_signed_sets(pki: Path, tmp_path: Path) -> None:
     """Every message signed, those about assertions too."""
     options = {"secure", "signed", "signed-sets"}
     with secured(tmp_path / "data", pki, "signed_messages=require", "document_signatures=refuse") as server:
-        passed = passes(run(over_tls(server, pki, options), asking(options)))
+        result = run(over_tls(server, pki, options), asking(options))
+    passed = passes(result)
     assert len([id for id in passed if id.startswith("signed-")]) == 19
     assert len([id for id in passed if id.startswith("set-")]) == 9
+    octets = next(case.steps[-1].response.body for case in result.cases if case.id == "signed-query")
+    assert problems(pki, octets) == ["", "SIG-033", "SIG-033"]
+    assert problems(pki, octets.replace(b"ResponseStatusType:Success", b"ResponseStatusType:Failure")) == ["SIG-019"] * 3
+
+
+def problems(pki: Path, octets: bytes) -> list[str]:
+    """The rules that an answer breaks: to its own request, to another message, to another signature."""
+    answer, signing = read_answer(200, "application/soap+xml", octets), Card(pki, PEOPLE[0]).signing
+    found = [signing.problem(answer, id, value) for id, value in (("", None), ("urn:uuid:other", None), ("", b"other"))]
+    return [problem[0] if problem else "" for problem in found]
 
 
 def test_rights_masking_and_sets_with_a_warning(pki: Path, tmp_path: Path) -> None:
