@@ -1,4 +1,4 @@
-"""What readers of answers and checks of plans say of a departure, in French: they speak English, since they raise exceptions.
+"""What readers of answers, checks of plans and of files say, in French: they speak English, since they raise exceptions.
 
 A row is a sentence with places ({0}, {1} ...) in both languages. What stands in the places is values of the message, or another
 sentence of the table. A sentence that is not in the table stays as it is (it is a library's, or the target's own).
@@ -12,6 +12,21 @@ from functools import cache
 _PLACE = re.compile(r"\\\{(\d)\\\}")
 #: Longer sentences before the shorter ones that they hold.
 PHRASES = (
+    # what a check says that a file is (conformance/check_*.py)
+    ("CDA document of the realm {0}: {1}", "document CDA du domaine {0} : {1}"),
+    ("CDA document of the realm {0}", "document CDA du domaine {0}"),
+    ("CDA document: {0}", "document CDA : {0}"),
+    ("CDA document", "document CDA"),
+    ("assertion {0} of {1}, issued {2}, about {3}", "assertion {0} de {1}, émise le {2}, au sujet de {3}"),
+    ("signed with {0} by {1}", "signée en {0} par {1}"),
+    ("{0}, judged as in {1}", "{0}, jugé comme dans {1}"),
+    ("query {0}", "requête {0}"),
+    ("document {0}: {1} octets", "document {0} : {1} octets"),
+    ("answer without status, {0} error(s)", "réponse sans statut, {0} erreur(s)"),
+    ("answer with the action {0}", "réponse avec l'action {0}"),
+    ("answer without wsa:Action", "réponse sans wsa:Action"),
+    ("answer {0}, {1} error(s)", "réponse {0}, {1} erreur(s)"),
+    ("SOAP fault {0}: {1}", "fault SOAP {0} : {1}"),
     # conformance/nist/checks.py
     ("status {0}, expected {1} ({2})", "statut {0}, attendu {1} ({2})"),
     ("no error with the text {0} ({1})", "aucune erreur avec le texte {0} ({1})"),

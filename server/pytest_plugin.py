@@ -92,7 +92,8 @@ class CarnetFinding:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.rule} ({self.level}), line {self.line}:{self.column}: {self.message} {self.remedy}".rstrip()
+        message = self.message if self.message.endswith((".", "!", "?")) else f"{self.message}."
+        return f"{self.rule} ({self.level}), line {self.line}:{self.column}: {message} {self.remedy}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)

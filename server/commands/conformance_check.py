@@ -96,9 +96,10 @@ def _rule_set(path: Path, value_sets: Path | None) -> RuleSet:
 def as_text(checked: Checked, language: str) -> str:
     """For a person: what the file is, then one block per finding, in the order of the file."""
     from conformance.check_result import KINDS
+    from conformance.phrases import french
 
     kind = KINDS[checked.kind][language == "fr"]
-    lines = [f"{checked.name}: {kind}", *(f"  {fact}" for fact in checked.says)]
+    lines = [f"{checked.name}: {kind}", *(f"  {french(fact) if language == 'fr' else fact}" for fact in checked.says)]
     for found in checked.found:
         lines += _block(found, language)
     if not checked.found:

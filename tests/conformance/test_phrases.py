@@ -42,6 +42,24 @@ def test_each_sentence_has_a_french_one(source: str) -> None:
     assert [text for text in said if set(re.findall(r"x\dx", text)) - set(re.findall(r"x\dx", french(text)))] == []
 
 
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ("CDA document of the realm FR: Note", "document CDA du domaine FR : Note"),
+        ("CDA document: Note", "document CDA : Note"),
+        ("ExtrinsicObject, judged as in ITI-41", "ExtrinsicObject, jugé comme dans ITI-41"),
+        ("answer Failure, 2 error(s)", "réponse Failure, 2 erreur(s)"),
+        ("answer without status, 0 error(s)", "réponse sans statut, 0 erreur(s)"),
+        ("answer with the action urn:x", "réponse avec l'action urn:x"),
+        ("SOAP fault Sender: no", "fault SOAP Sender : no"),
+        ("signed with SHA-2 by CN=a", "signée en SHA-2 par CN=a"),
+        ("transaction ITI-41", "transaction ITI-41"),
+    ],
+)
+def test_what_a_check_says_that_a_file_is(said: str, wanted: str) -> None:
+    assert french(said) == wanted
+
+
 def test_places_agree_and_the_order_reaches_each_row() -> None:
     for english, sentence in PHRASES:
         assert sorted(re.findall(r"\{\d\}", english)) == sorted(re.findall(r"\{\d\}", sentence)), english
