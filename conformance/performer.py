@@ -43,6 +43,10 @@ _NO_ID = (
     "no document could be submitted and found to learn the repositoryUniqueId; name it in the target's file",
     "aucun document n'a pu être déposé et retrouvé pour connaître le repositoryUniqueId ; le donner dans le fichier de la cible",
 )
+_NAMED = (
+    "it is for two patients who are named (--patient), whose rights the operator has set",
+    "il vaut pour deux patients nommés (--patient), dont l'exploitant a réglé les droits",
+)
 _NO_OTHER = "le dossier de l'autorité ne contient pas un second professionnel de la même profession"
 _NO_REPOSITORY = (
     "repository_unique_id is not in the target's file, and cannot be asked for",
@@ -153,6 +157,8 @@ class Performer:
     # ------------------------------------------------------------------------------------------------------- patients
 
     def _announce(self, case: Case, scene: Scene, result: CaseResult) -> None:
+        if "dmp-rights" in case.options and not self.target.patients:
+            raise Unperformable(*_NAMED)
         text = repr(case.steps)
         wanted = ["patient", *(["patient2"] if "patient2" in text else [])]
         scene.patients.setdefault("unknown", self._new_patient(case))

@@ -145,7 +145,7 @@ def test_the_servers_here_have_every_option_and_rules_exist() -> None:
     assert [(case.id, rule) for case in cases for rule in case.proves if rule not in known] == []
 
 
-def test_a_folder_without_a_second_professional_skips_with_the_reason(tmp_path: Path) -> None:
+def test_without_a_second_professional_or_named_patients_the_reason_is_told(tmp_path: Path) -> None:
     TestAuthority.create(tmp_path / "pki").issue("person", PEOPLE[0])
     target = Target("t", dict.fromkeys(("ITI-18", "ITI-41", "ITI-62"), "http://127.0.0.1:9/"), patients=("1^^^&1.2.3&ISO",))
     target = acting(target, tmp_path / "pki", {"dmp-rights"})
@@ -153,6 +153,8 @@ def test_a_folder_without_a_second_professional_skips_with_the_reason(tmp_path: 
     case = replace(case, steps=(replace(case.steps[0], remove=("urn:uuid:1",)),))
     (result,) = run(target, [case]).cases
     assert result.status is Status.SKIPPED
+    (unnamed,) = run(replace(target, patients=()), [case]).cases
+    assert unnamed.status is Status.SKIPPED and "--patient" in unnamed.reason.en and "--patient" in unnamed.reason.fr
     assert "no second professional" in result.reason.en and "second professionnel" in result.reason.fr
 
 
