@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from metadata.rules.rule import Finding, Refused
 from metadata.vocabulary import ErrorCode
-from storage.errors import CommitUncertain, StorageError
+from storage.errors import CommitUncertain, StorageError, is_busy
 
 PROVIDE = "ITI TF-2: 3.41.4.1.3"
 RETRIEVE = "ITI TF-2: 3.43.4.2.3"
@@ -60,6 +60,17 @@ def unwritable(message: str) -> Finding:
     )
 
 
+def busy() -> Finding:
+    """Somebody else has the database."""
+    return Finding(
+        rule="SRV-001",
+        code=ErrorCode.XDSRepositoryBusy,
+        message="the database is busy",
+        remedy="Submit again in a moment; nothing of this submission was kept",
+        section=ERRORS,
+    )
+
+
 def of_os_error(error: OSError, doing: str) -> StoreRefusal:
     """The refusal for an operating-system error met while `doing`. Names the error, never a path."""
     reason = f"the document store failed while {doing}: {errno.errorcode.get(error.errno or 0, 'I/O error')}"
@@ -73,6 +84,8 @@ def of_storage_error(error: StorageError) -> StoreRefusal:
         return StoreRefusal([replace(unwritable(text), remedy="Submit the same submission again: the answer will say if it was")])
     if any(word in str(error).lower() for word in ("is full", "no space left", "disk full")):
         return StoreRefusal([full("the database has no room left")])
+    if is_busy(error):
+        return StoreRefusal([busy()])
     return StoreRefusal([unwritable("the database cannot be written now")])
 
 

@@ -269,7 +269,8 @@ class Security:
     )
     assertions: str = setting(
         "auto", "assertions of who acts (IHE XUA, VIHF; docs/assertions.md): off: not looked at; accept: verified where a "
-        "message has one; require: a message without is refused; auto: require with `secure`, else accept where there are authorities",
+        "message has one; require: a message without is refused; auto: require with `secure`, else accept where there are "
+        "authorities",
         choices=("auto", "off", "accept", "require"),
     )  # fmt: skip
     assertion_issuers: str = setting(
@@ -670,8 +671,8 @@ def _check_security(settings: Settings) -> None:
     front = security.front == "nginx"
     if front and not (settings.server.socket and security.secure):
         raise SettingError(
-            "security.front = nginx needs security.secure = true and server.socket (option --socket): a header is believed from a "
-            "unix socket only, which the proxy alone can reach"
+            "security.front = nginx needs security.secure = true and server.socket (option --socket): a header is believed from "
+            "a unix socket only, which the proxy alone can reach"
         )
     if not security.secure:
         return

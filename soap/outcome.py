@@ -16,7 +16,7 @@ from soap.body.adhoc_query import build_adhoc_query_response
 from soap.body.registry_response import build_registry_response
 from soap.body.retrieve import RETRIEVE_TAIL, build_retrieve_head
 from soap.call import Answer, Call
-from storage.errors import CommitUncertain, StorageError, StorageUnavailable
+from storage.errors import CommitUncertain, StorageError, is_busy
 
 _SECTION = "ITI TF-3: 4.2.4.1"
 _QUERIES = frozenset({Transaction.ITI_18, Transaction.ITI_51})
@@ -37,7 +37,6 @@ _METADATA = {Actor.REGISTRY: E.XDSRegistryMetadataError, Actor.REPOSITORY: E.XDS
 _FULL_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 #: Words by which SQLite and PostgreSQL tell a full store and a busy one.
 _FULL_WORDS = ("is full", "no space left", "disk full", "could not extend")
-_BUSY_WORDS = ("locked", "busy", "timeout", "given up", "too many", "starting up", "shutting down")
 _AGAIN = "Send the same message again in a moment; nothing of this one was kept"
 
 
@@ -103,7 +102,7 @@ def of_storage_error(error: StorageError | OSError, transaction: Transaction, re
         return Finding(
             rule="SRV-002", code=_NO_ROOM[actor], message="the store has no room left" + known, remedy=remedy, section=_SECTION
         )
-    if isinstance(error, StorageUnavailable) and any(word in words for word in _BUSY_WORDS):
+    if is_busy(error):
         return Finding(rule="SRV-001", code=_BUSY[actor], message="the database is busy" + known, remedy=_AGAIN, section=_SECTION)
     remedy = "Send the same message again when the operator has mended the store; nothing of this one was kept"
     return Finding(rule="SRV-003", code=_ERROR[actor], message="the store failed" + known, remedy=remedy, section=_SECTION)

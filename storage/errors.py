@@ -19,6 +19,15 @@ class StorageUnavailable(StorageError):
     """The store cannot work now: disk full, read-only, locked too long, server gone. A later attempt may succeed."""
 
 
+#: What drivers say when somebody else has the database, and in a moment no longer.
+_BUSY_WORDS = ("locked", "busy", "timeout", "given up", "too many", "starting up", "shutting down")
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether the same attempt may well succeed in a moment: nothing has to be mended."""
+    return isinstance(error, StorageUnavailable) and any(word in str(error).lower() for word in _BUSY_WORDS)
+
+
 class CommitUncertain(StorageError):
     """COMMIT was sent and its durability is not known: the connection broke, or a wait for a standby was cut short.
 
