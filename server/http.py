@@ -19,6 +19,7 @@ believed, and header names with an underscore are dropped.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import random
@@ -26,6 +27,7 @@ import re
 import socket
 import ssl
 import stat
+import struct
 import sys
 import threading
 import time
@@ -413,6 +415,26 @@ class _Connection(gthread.TConn):  # type: ignore[misc]
             super().close()
 
 
+#: A packet filter: a TCP segment with SYN (flags are octet 13 of its header) is dropped, everything else passes.
+_NO_SYN = struct.pack("HBBI" * 4, *(0x30, 0, 0, 13), *(0x45, 0, 1, 0x02), *(0x06, 0, 0, 0), *(0x06, 0, 0, 0xFFFFFFFF))
+_SO_ATTACH_FILTER = 26
+#: How long a handshake that had begun is waited for.
+_HANDSHAKE_SECONDS = 0.02
+
+
+def let_nobody_in(listener: socket.socket) -> None:
+    """From now on the kernel begins no connection, while those that it has begun are finished and may be accepted.
+
+    Without it a client that comes between the last accept() and close() is let in, and reset.
+    """
+    if sys.platform != "linux" or listener.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    code = ctypes.create_string_buffer(_NO_SYN)
+    with contextlib.suppress(OSError):
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(_NO_SYN) // 8, ctypes.addressof(code)))
+        time.sleep(_HANDSHAKE_SECONDS)
+
+
 class _Worker(gthread.ThreadWorker):  # type: ignore[misc]
     """gunicorn's threaded worker with requests collected, and connections closed, in its event loop."""
 
@@ -436,8 +458,9 @@ class _Worker(gthread.ThreadWorker):  # type: ignore[misc]
         super().set_accept_enabled(enabled)
         if not self.alive:
             # Whom the kernel has let in already would be reset when the listener is closed: they are served. Whoever comes
-            # later is told at once that nobody listens.
+            # later knocks at a door that is being closed, and is told a second later that nobody listens.
             for listener in self.sockets:
+                let_nobody_in(listener.sock)
                 while self.accept(listener):
                     pass
                 listener.close()

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from server import http
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import time
@@ -214,3 +216,23 @@ def test_sigterm_finishes_what_was_begun() -> None:
         assert server.process.wait(10) == 0
     with pytest.raises(ConnectionRefusedError):
         server.connect()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's filter is Linux's")
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_whoever_is_let_in_is_served_and_nobody_else_is_let_in(host: str) -> None:
+    """Between the last accept() and close() nobody comes in who would be reset."""
+    try:
+        listener = http.listen(host, 0)
+    except OSError:
+        pytest.skip(f"{host} cannot be listened on here")
+    with listener, socket.create_connection(listener.getsockname()[:2], timeout=10) as before:
+        http.let_nobody_in(listener)
+        with pytest.raises(TimeoutError):
+            socket.create_connection(listener.getsockname()[:2], timeout=0.2)
+        served, _ = listener.accept()
+        with served:
+            before.sendall(b"asked")
+            assert served.recv(5) == b"asked"
+            served.sendall(b"answered")
+            assert before.recv(8) == b"answered"
