@@ -54,7 +54,8 @@ def test_that_fails_says_why(carnet_server, carnet_patient, carnet_documents, ca
 
 
 def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    # Where Carnet is installed as well, its entry point would register the plugin a second time.
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "server.pytest_plugin", "-p", "no:cacheprovider", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200, env=environ)
 

@@ -248,7 +248,8 @@ def test_code(proof: Proof, code: str, transaction: str) -> None:
 def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proof]:
     """A server that does one transaction at once, finds two objects and hands out two documents."""
     limits = {"WORKING": "1", "WORKING_WAIT": "0", "QUERY_RESULTS": "2", "RETRIEVE_DOCUMENTS": "2"}
-    environ = {f"CARNET_LIMITS_{name}": value for name, value in limits.items()}
+    # The audit trail waits for a locked database as well, when the place is free again: here the place is all that is asked.
+    environ = {"CARNET_AUDIT_ENABLED": "false"} | {f"CARNET_LIMITS_{name}": value for name, value in limits.items()}
     with open_proof(tmp_path_factory.mktemp("narrow") / "data", environ=environ, known=2) as opened:
         yield opened
 

@@ -71,6 +71,7 @@ def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proof]:
         "CARNET_LIMITS_WORKING": "1",
         "CARNET_LIMITS_WORKING_WAIT": "0",
         "CARNET_ROLE_HOME_COMMUNITY_ID": "urn:oid:1.2.3.4",
+        "CARNET_AUDIT_ENABLED": "false",  # it waits for a locked database as well, when the place is free again
     }
     with open_proof(tmp_path_factory.mktemp("narrow") / "data", environ=environ, known=2) as opened:
         yield opened
