@@ -80,7 +80,10 @@ class Rsyslog:
             self.kill()
 
     def received(self) -> list[tuple[str, str]]:
-        """PROCID and message of every record that was written, repetitions kept. A line that the kill cut off is not one."""
+        """PROCID and message of every record that was written, repetitions kept. A line that the kill cut off is not one.
+
+        A record begins with a line break of its own, or it would go on in a line that was cut off.
+        """
         if not self.output.exists():
             return []
         lines = self.output.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -95,7 +98,7 @@ global(workDirectory="{folder}" maxMessageSize="256k" defaultNetstreamDriver="{d
 main_queue(queue.type="Direct")
 module(load="imtcp" streamDriver.name="{driver}" streamDriver.mode="1" streamDriver.authMode="anon" maxSessions="50")
 input(type="imtcp" port="{port}" address="127.0.0.1" supportOctetCountedFraming="on")
-template(name="record" type="string" string="%procid% %msg%\\n")
+template(name="record" type="string" string="\\n%procid% %msg%\\n")
 action(type="omfile" file="{output}" template="record" asyncWriting="off" flushOnTXEnd="on" queue.type="Direct")
 """
 
