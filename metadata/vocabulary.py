@@ -5,6 +5,7 @@ Sources: ITI TF-3: 4.2.2 (associations), 4.2.4 (errors, Table 4.2.4.1-2), ITI TF
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum, StrEnum
 
 
@@ -182,3 +183,21 @@ class ObjectKind(Enum):
     SUBMISSION_SET = "SubmissionSet"
     FOLDER = "Folder"
     ASSOCIATION = "Association"
+
+
+#: What IHE calls each transaction: in the integration statement, and beside EventTypeCode in audit records.
+TRANSACTION_NAMES: Mapping[Transaction, str] = {
+    Transaction.ITI_8: "Patient Identity Feed",
+    Transaction.ITI_18: "Registry Stored Query",
+    Transaction.ITI_41: "Provide and Register Document Set-b",
+    Transaction.ITI_42: "Register Document Set-b",
+    Transaction.ITI_43: "Retrieve Document Set",
+    Transaction.ITI_44: "Patient Identity Feed HL7 V3",
+    Transaction.ITI_51: "Multi-Patient Stored Query",
+    Transaction.ITI_57: "Update Document Set",
+    Transaction.ITI_61: "Register On-Demand Document Entry",
+    Transaction.ITI_62: "Remove Metadata",
+    Transaction.ITI_64: "Notify XAD-PID Link Change",
+    Transaction.ITI_86: "Remove Documents",
+    Transaction.ITI_92: "Restricted Update Document Set",
+}

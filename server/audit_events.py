@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from lxml import etree
 
 from metadata import schemes
-from metadata.vocabulary import Transaction
+from metadata.vocabulary import TRANSACTION_NAMES, Transaction
 from schemas.namespaces import LCM, RIM, q
 from security.audit import (
     ERASED,
@@ -73,23 +73,6 @@ EVENTS: Mapping[Transaction, tuple[AuditCode, str]] = {
     Transaction.ITI_92: (IMPORT, "U"),
 }
 
-#: EventTypeCode of each transaction, with the name of its display.
-NAMES: Mapping[Transaction, str] = {
-    Transaction.ITI_8: "Patient Identity Feed",
-    Transaction.ITI_18: "Registry Stored Query",
-    Transaction.ITI_41: "Provide and Register Document Set-b",
-    Transaction.ITI_42: "Register Document Set-b",
-    Transaction.ITI_43: "Retrieve Document Set",
-    Transaction.ITI_44: "Patient Identity Feed HL7 V3",
-    Transaction.ITI_51: "Multi-Patient Stored Query",
-    Transaction.ITI_57: "Update Document Set",
-    Transaction.ITI_61: "Register On-Demand Document Entry",
-    Transaction.ITI_62: "Remove Metadata",
-    Transaction.ITI_64: "Notify XAD-PID Link Change",
-    Transaction.ITI_86: "Remove Documents",
-    Transaction.ITI_92: "Restricted Update Document Set",
-}
-
 #: Purposes of use by which somebody sees what he may not see otherwise: of the French domain, of HL7 (POU).
 EMERGENCY = frozenset({"bris_de_glace", "centre_15", "BTG", "ETREAT"})
 
@@ -139,7 +122,7 @@ def events_of(deed: Deed, owners: Owners) -> list[AuditEvent]:
     parts = _understood(deed, owners)
     assertion = deed.caller.assertion
     fallback = assertion.patient if assertion is not None else ""
-    types = (AuditCode(deed.transaction.code, IHE, NAMES[deed.transaction]),)
+    types = (AuditCode(deed.transaction.code, IHE, TRANSACTION_NAMES[deed.transaction]),)
     participants = tuple(participants_of(deed))
     purposes = tuple(_code(one) for one in (assertion.purpose if assertion else None,) if one is not None)
     reason = assertion.reason if assertion else ""
@@ -248,7 +231,7 @@ def _query(transaction: Transaction, body: etree._Element) -> list[Part]:
     details = [("QueryEncoding", "UTF-8"), *([(HOME_OF_QUERY, request.home)] if request.home else [])]
     asked = AuditObject(
         request.id,
-        AuditCode(transaction.code, IHE, NAMES[transaction]),
+        AuditCode(transaction.code, IHE, TRANSACTION_NAMES[transaction]),
         role=ROLE_QUERY,
         query=etree.tostring(body, encoding="unicode", with_tail=False),
         details=tuple(details),

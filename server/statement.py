@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 
 from metadata.query_table import QUERIES, QueryDefinition
-from metadata.vocabulary import Actor, AssociationType, ErrorCode, Transaction
+from metadata.vocabulary import TRANSACTION_NAMES, Actor, AssociationType, ErrorCode, Transaction
 from schemas.namespaces import XDS
 from server.version import version
 
@@ -31,21 +31,6 @@ TRANSACTIONS: tuple[tuple[Actor, Transaction, str], ...] = (
     (Actor.REPOSITORY, Transaction.ITI_43, "responder"),
     (Actor.REPOSITORY, Transaction.ITI_86, "responder"),
 )
-TITLES = {
-    Transaction.ITI_8: "Patient Identity Feed",
-    Transaction.ITI_18: "Registry Stored Query",
-    Transaction.ITI_41: "Provide and Register Document Set-b",
-    Transaction.ITI_42: "Register Document Set-b",
-    Transaction.ITI_43: "Retrieve Document Set",
-    Transaction.ITI_44: "Patient Identity Feed HL7 V3",
-    Transaction.ITI_51: "Multi-Patient Stored Query",
-    Transaction.ITI_57: "Update Document Set",
-    Transaction.ITI_61: "Register On-Demand Document Entry",
-    Transaction.ITI_62: "Remove Metadata",
-    Transaction.ITI_64: "Notify XAD-PID Link Change",
-    Transaction.ITI_86: "Remove Documents",
-    Transaction.ITI_92: "Restricted Update Document Set",
-}
 #: Options of ITI TF-1: Table 10.2-1 by actor, with what stands for each.
 OPTIONS = (
     (Actor.REGISTRY, "Reference ID", "referenceIdList is stored; FindDocumentsByReferenceId is answered"),
@@ -195,7 +180,7 @@ def integration_statement() -> str:
     parts += _table(
         "Actors and transactions",
         ("Actor", "Transaction", "Side", "SOAP 1.2 action", "Path"),
-        ((a.value, f"{t.code} {TITLES[t]}", side, *_where(t)) for a, t, side in TRANSACTIONS),
+        ((a.value, f"{t.code} {TRANSACTION_NAMES[t]}", side, *_where(t)) for a, t, side in TRANSACTIONS),
     )
     parts += [_PATHS, ""]
     parts += _table("Options", ("Actor", "Option", "What it means here"), ((a.value, name, text) for a, name, text in OPTIONS))
