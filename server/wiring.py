@@ -166,9 +166,9 @@ def build(
     journal, enumeration = Journal(), Enumeration(settings.security.enumeration, metrics.alarm)
 
     def over(exchange: Exchange) -> None:
-        observe(metrics, exchange)
-        journal(exchange)
         enumeration(exchange)
+        journal(exchange)
+        observe(metrics, exchange)  # last: whoever sees an exchange counted finds whatever else is told of it
         if observer is not None:
             observer(exchange)
 

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 import weakref
 from collections.abc import Mapping
@@ -25,6 +26,8 @@ from types import TracebackType
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 60
 STOP_SECONDS = 60
+#: A guard only: how long a test waits for what must come before it says that it has not come.
+PATIENCE_SECONDS = 60
 _ADDRESS = re.compile(r"(https?://[^\s/]+)/")
 _GROUPS = re.compile(r"CARNET_(SERVER|STORE|ROLE|DOMAIN|MLLP|SECURITY|AUDIT|LIMITS)_")
 _PR_SET_PDEATHSIG = 1
@@ -69,6 +72,7 @@ class ServerProcess:
         self._environ = {**inherited, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(environ or {})}
         self._process: subprocess.Popen[str] | None = None
         self._lines: list[str] = []
+        self._printed = threading.Condition()
         self._announced = threading.Event()
         self._reader: threading.Thread | None = None
         self.url = ""
@@ -110,7 +114,9 @@ class ServerProcess:
     def _read(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout
         for line in process.stdout:
-            self._lines.append(line)
+            with self._printed:
+                self._lines.append(line)
+                self._printed.notify_all()
             match = _ADDRESS.search(line)
             if match and not self.url:
                 self.url = match[1]
@@ -191,3 +197,32 @@ class ServerProcess:
     def log(self) -> str:
         """Everything it has printed so far."""
         return "".join(self._lines)
+
+    # ------------------------------------------------------------------------------- what is told after an answer is out
+
+    # The server counts, logs and watches an exchange when its answer is out: whoever has just read the answer may be earlier.
+    # What it counts comes last, so that whatever else an exchange leaves is there when it is counted.
+
+    def told(self, *texts: str) -> str:
+        """The log, once it holds each of these."""
+        with self._printed:
+            if self._printed.wait_for(lambda: all(text in self.log() for text in texts), PATIENCE_SECONDS):
+                return self.log()
+        raise AssertionError(f"the log does not tell {[text for text in texts if text not in self.log()]}:\n{self.log()}")
+
+    def metrics(self) -> str:
+        """What /metrics says now."""
+        with urllib.request.urlopen(self.url + "/metrics", timeout=PATIENCE_SECONDS) as answer:
+            return str(answer.read().decode())
+
+    def counted(self, name: str, least: float = 1) -> float:
+        """The sum of the counts in /metrics whose lines begin with `name` (with labels, or some of them), once it is `least`."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            text = self.metrics()
+            value = sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name))
+            if value >= least:
+                return value
+            if time.monotonic() > until:
+                raise AssertionError(f"{name} is {value:g} and not {least:g}:\n{text}\n{self.log()}")
+            time.sleep(0.02)

@@ -21,7 +21,7 @@ from security.assertion_writer import SigningCard, Statement, write_assertion
 from security.identity import Coded, Mode
 from security.pki import TestAuthority
 from storage.database import open_database
-from tests.nist.wire import ACTIONS, Answer, Part, mtom_request, post, provide_body, soap_request
+from tests.nist.wire import ACTIONS, SOAP, WSA, Answer, Part, mtom_request, post, provide_body, soap_request
 from tests.proof.conftest import Proof, open_proof
 from tests.proof.messages import REPOSITORY, Entry, Submission, query, quoted, retrieval, slot
 from tests.proof.update_messages import APPROVED, ARCHIVED, DELETED, DEPRECATED, Update, again
@@ -177,6 +177,11 @@ def refused_by(answer: Answer) -> str:
     """The rule of a fault (`ACC-003`), or an empty string."""
     found = [e.get("rule", "") for e in answer.envelope.iter() if isinstance(e.tag, str) and e.tag.endswith("}Diagnosis")]
     return found[0] if found else ""
+
+
+def question_of(answer: Answer) -> str:
+    """The MessageID of the request that was answered: the server's log names it."""
+    return answer.envelope.findtext(f"{{{SOAP}}}Header/{{{WSA}}}RelatesTo", "")
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import random
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -36,7 +35,7 @@ from tests.proof.messages import (
     quoted,
     single,
 )
-from tests.proof.rights_callers import MASKED, NORMAL, Caller, RightsWorld, open_rights, refused_by
+from tests.proof.rights_callers import MASKED, NORMAL, Caller, RightsWorld, open_rights, question_of, refused_by
 from tests.proof.test_masking import alike, remove_documents
 from tests.proof.update_messages import APPROVED, Update
 
@@ -271,12 +270,14 @@ def test_who_tries_patient_after_patient_sounds_an_alarm(oracle: Oracle) -> None
     """Records that are closed to him, empty and unknown ones alike, each counted once."""
     world, said = oracle.world, oracle.world.cards.person("trying", 24)
     patients = [oracle.patient, oracle.patient, world.patient(), unknown_patient(), unknown_patient()]
-    counts = []
+    server, alarms = world.proof.server, []
     for patient in patients:
-        assert refused_by(world.find(said.says(patient), patient)) == "ACC-005"
-        metrics = urllib.request.urlopen(world.proof.server.url + "/metrics").read().decode()
-        counts.append(metrics.count('carnet_alarms_total{kind="enumeration"}'))
-    assert counts == [0, 0, 0, 0, 1]
+        answer = world.find(said.says(patient), patient)
+        assert refused_by(answer) == "ACC-005"
+        log = server.told(f"{question_of(answer)} FAULT")  # written after the alarm that this refusal may sound
+        alarms.append(log.count("alarm enumeration"))
+    assert alarms == [0, 0, 0, 0, 1]
+    assert server.counted('carnet_alarms_total{kind="enumeration"}') == 1
 
 
 def test_a_difference_in_time_would_be_found() -> None:
