@@ -51,19 +51,23 @@ _CHANGES: dict[str, Callable[[Statement], Statement]] = {
 
 @dataclass(slots=True)
 class Card:
-    """The card `name` of `folder`. Assertions are kept for a while, for each patient. Raises PkiError where there is none."""
+    """The card `name` of `folder`. Assertions are kept for a while, for each patient. Raises PkiError where there is none.
+
+    `ca` is a file of authorities believed of the target instead of the folder's.
+    """
 
     folder: Path
     name: str
+    ca: str = ""
     _made: dict[tuple[str, str], tuple[float, bytes]] = field(default_factory=dict)
     _signing: Signing | None = None
     _set_signer: SetSigner | None = None
     _other: Card | None = None
 
-    def context(self) -> ssl.SSLContext:
-        """Believes the folder's authority and shows the card. Raises PkiError and security.tls.TlsError."""
-        certificate, key = tls_files(self.folder, self.name)
-        return client_context(str(self.folder / "ca.crt"), str(certificate), str(key))
+    def context(self, certificate: str = "", key: str = "") -> ssl.SSLContext:
+        """Believes the folder's authority, or `ca`, and shows the card, or `certificate`. Raises PkiError, security.tls.TlsError."""
+        shown = (certificate, key) if certificate else tuple(map(str, tls_files(self.folder, self.name)))
+        return client_context(self.ca or str(self.folder / "ca.crt"), *shown)
 
     def put_into(self, envelope: bytes, patient: str, other_patient: str, how: str = "") -> bytes:
         """The message with wsse:Security at the end of its header; as it is, for `none`."""
@@ -115,7 +119,7 @@ class Card:
             others = [row for row in rows if own and row.identifier != own.identifier and row.profession == own.profession]
             if not others:
                 raise PkiError(f"{self.folder} holds no second professional of the profession of '{self.name}'")
-            self._other = Card(self.folder, others[0].name)
+            self._other = Card(self.folder, others[0].name, self.ca)
         return self._other
 
     def _assertion(self, patient: str, how: str) -> bytes:

@@ -6,10 +6,12 @@ are kept for as long as the server keeps them, one for each thread.
 
 from __future__ import annotations
 
+import errno
 import http.client
 import socket
 import ssl
 import threading
+import time
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +19,8 @@ from dataclasses import dataclass, field
 from conformance.result import Message
 
 TIMEOUT_SECONDS = 60.0
+#: A server that is just being started again is given this long before the second try.
+PAUSE_SECONDS = 0.5
 _START, _END = b"\x0b", b"\x1c\r"
 
 
@@ -26,6 +30,10 @@ class ExchangeError(Exception):
     def __init__(self, text: str, request: Message) -> None:
         super().__init__(text)
         self.request = request
+
+
+class Unreachable(ExchangeError):
+    """Nobody can be asked there at all: nothing listens, no such host, no route, or a certificate that is not believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +48,14 @@ class Exchanged:
 
 @dataclass(slots=True)
 class Connections:
-    """Sends to any address. `context` is what TLS is done with; without it the system's authorities are believed."""
+    """Sends to any address. `context` is what TLS is done with; without it the system's authorities are believed.
+
+    `unreachable` says why, once nobody could be asked at some address.
+    """
 
     context: ssl.SSLContext | None = None
     timeout: float = TIMEOUT_SECONDS
+    unreachable: str = ""
     _local: threading.local = field(default_factory=threading.local)
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Exchanged:
@@ -66,7 +78,10 @@ class Connections:
                 continue
             except (OSError, http.client.HTTPException) as error:
                 self._drop(parts)
-                raise ExchangeError(f"{url}: {_why(error)}", request) from None
+                told = _failed(url, error, request)
+                if isinstance(told, Unreachable):
+                    self.unreachable = str(told)
+                raise told from None
         raise ExchangeError(f"{url}: the connection was closed without an answer", request)
 
     def _exchange(self, parts: urllib.parse.SplitResult, request: Message, fresh: bool) -> Exchanged:
@@ -92,7 +107,7 @@ class Connections:
 
     def _connect(self, parts: urllib.parse.SplitResult) -> socket.socket:
         secure = parts.scheme == "https"
-        connection = socket.create_connection((parts.hostname or "", parts.port or (443 if secure else 80)), self.timeout)
+        connection = _dial(parts.hostname or "", parts.port or (443 if secure else 80), self.timeout)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if secure:
             context = self.context or ssl.create_default_context()
@@ -121,6 +136,22 @@ def _in_chunks(body: bytes) -> bytes:
     return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
 
 
+def _dial(host: str, port: int, timeout: float) -> socket.socket:
+    """A connection, at the second try where nothing listens at first."""
+    try:
+        return socket.create_connection((host, port), timeout)
+    except ConnectionRefusedError:
+        time.sleep(PAUSE_SECONDS)
+        return socket.create_connection((host, port), timeout)
+
+
+def _failed(address: str, error: Exception, request: Message) -> ExchangeError:
+    hopeless = isinstance(error, ConnectionRefusedError | socket.gaierror | ssl.SSLCertVerificationError) or (
+        isinstance(error, OSError) and error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH)
+    )
+    return (Unreachable if hopeless else ExchangeError)(f"{address}: {_why(error)}", request)
+
+
 def _why(error: Exception) -> str:
     if isinstance(error, ConnectionRefusedError):
         return "nothing listens there"
@@ -135,7 +166,7 @@ def mllp(address: str, message: str, timeout: float = TIMEOUT_SECONDS) -> Exchan
     request = Message(b"", message.encode())
     answer = b""
     try:
-        with socket.create_connection((parts.hostname or "", parts.port or 2575), timeout) as connection:
+        with _dial(parts.hostname or "", parts.port or 2575, timeout) as connection:
             connection.sendall(_START + request.body + _END)
             while not answer.endswith(_END):
                 piece = connection.recv(4096)
@@ -143,5 +174,5 @@ def mllp(address: str, message: str, timeout: float = TIMEOUT_SECONDS) -> Exchan
                     raise ExchangeError(f"{address}: the connection was closed without an answer", request)
                 answer += piece
     except OSError as error:
-        raise ExchangeError(f"{address}: {_why(error)}", request) from None
+        raise _failed(address, error, request) from None
     return Exchanged(request, Message(b"", answer.removeprefix(_START).removesuffix(_END)), 0, "")

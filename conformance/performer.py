@@ -13,7 +13,7 @@ from conformance import messages
 from conformance.acting import Card
 from conformance.case import Case, Expect, Step
 from conformance.change import ChangeError, changed
-from conformance.exchange import Connections, Exchanged, ExchangeError, mllp
+from conformance.exchange import Connections, Exchanged, ExchangeError, Unreachable, mllp
 from conformance.judge import Judge, read_reply
 from conformance.messages import Outgoing, WireChangeError
 from conformance.phrases import french
@@ -88,13 +88,17 @@ class BadCase(ValueError):
 
 @dataclass(slots=True)
 class Performer:
-    """Performs cases against one target; safe for several threads. `repository` is asked for once, when a case needs it."""
+    """Performs cases against one target; safe for several threads. `repository` is asked for once, when a case needs it.
+
+    `unreachable` says why, once nobody could be asked at an address of the target.
+    """
 
     target: Target
     connections: Connections
     names: Names
     clean: bool = True
     repository: str = ""
+    unreachable: str = ""
     scenes: dict[str, Scene] = field(default_factory=dict)
     _asking: threading.Lock = field(default_factory=threading.Lock)
     _of_other: Connections | None = None
@@ -398,6 +402,8 @@ class Performer:
 
     def _unanswered(self, done: StepResult, error: ExchangeError, result: CaseResult) -> bool:
         done.request, done.outcome = error.request, str(error)
+        if isinstance(error, Unreachable):
+            self.unreachable = str(error)
         if not done.cleans:
             result.status = Status.ERROR
             result.reason = Text(f"No answer: {error}", f"Pas de réponse : {french(str(error))}")

@@ -12,6 +12,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "report": ("Conformance report", "Rapport de conformité"),
     "verdict": ("Verdict", "Verdict"),
     "passes": ("Nothing failed.", "Aucun échec."),
+    "resume": ("What is left was not asked.", "Le reste n'a pas été examiné."),
     "nothing": ("No case was performed: all were skipped.", "Aucun cas n'a été exécuté : tous ont été sautés."),
     "fails_one": ("1 case failed or could not be judged.", "1 cas a échoué ou n'a pas pu être jugé."),
     "fails": ("{count} cases failed or could not be judged.", "{count} cas ont échoué ou n'ont pas pu être jugés."),
@@ -80,6 +81,8 @@ def word(name: str, language: str, **values: object) -> str:
 
 def verdict(run: Run, language: str) -> str:
     """The sentence on the cover."""
+    if run.stopped:
+        return f"{run.stopped.in_(language)}. {word('resume', language)}"
     bad = sum(1 for case in run.cases if case.bad)
     if bad:
         return word("fails_one" if bad == 1 else "fails", language, count=bad)

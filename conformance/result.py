@@ -151,7 +151,10 @@ class CaseResult:
 
 @dataclass(slots=True)
 class Run:
-    """One run. `endpoints`: transaction to address. `coverage`: rule id to the ids of the cases of the suite that prove it."""
+    """One run. `endpoints`: transaction to address. `coverage`: rule id to the ids of the cases of the suite that prove it.
+
+    `stopped` says why the run was not gone on with; empty where it went through.
+    """
 
     target: str
     profile: str
@@ -165,6 +168,7 @@ class Run:
     options: tuple[str, ...] = ()
     cases: list[CaseResult] = field(default_factory=list)
     coverage: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    stopped: Text = field(default_factory=Text)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -175,7 +179,7 @@ class Run:
     @property
     def passed(self) -> bool:
         """A case passed, and none failed or ended in an error: where all were skipped, nothing is proved."""
-        return any(case.status is Status.PASSED for case in self.cases) and not any(case.bad for case in self.cases)
+        return not self.stopped and any(case.status is Status.PASSED for case in self.cases) and not any(case.bad for case in self.cases)
 
     def rule_status(self) -> dict[str, Status | None]:
         """Rule to what this run says of it: failed when one of its cases is bad, passed when one passed, None when none ran."""
@@ -196,13 +200,14 @@ class Run:
         """Raises ValueError for another version of the format, KeyError and TypeError for what is no run."""
         if data.get("format") != FORMAT:
             raise ValueError(f"the format of this report is {data.get('format')!r}; {FORMAT} is read here")
-        own = set(cls.__dataclass_fields__) - {"cases", "coverage", "options"}
+        own = set(cls.__dataclass_fields__) - {"cases", "coverage", "options", "stopped"}
         kept = {key: value for key, value in data.items() if key in own}
         return cls(
             **kept,
             options=tuple(data["options"]),
             cases=[case_of_json(case) for case in data["cases"]],
             coverage={rule: tuple(ids) for rule, ids in data["coverage"].items()},
+            stopped=Text(**data.get("stopped", {})),
         )
 
 

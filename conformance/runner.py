@@ -3,7 +3,8 @@
     run = Runner(target, suite).run(chosen(suite, target, ("registry",)))
 
 Each case works for patients of its own, so that cases may run at the same time; those marked `alone` run at the end, one by one.
-A journal in the folder of the report holds what is done, so that an interrupted run is taken up again.
+A journal in the folder of the report holds what is done, so that an interrupted run is taken up again. Where nobody can be asked
+at the target's address, at a second try either, the run stops: what is left is told as skipped, and is not in the journal.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from conformance.case import INTEGRATED, PROFILES, Case
 from conformance.coverage import coverage_of, rule_ids
 from conformance.exchange import Connections
 from conformance.performer import BadCase, Performer
+from conformance.phrases import french
 from conformance.result import CaseResult, Run, Status, Text, case_of_json, case_to_json
 from conformance.scene import Names
 from conformance.target import OPTIONS, Target
@@ -97,6 +99,7 @@ class Runner:
                 self._case(case)
         self._tidy_needed()
         run.cases = [(known or {}).get(case.id) or self._results[case.id] for case in cases]
+        run.stopped = self._stopped()
         run.finished, run.seconds = _now(), round(time.monotonic() - begun, 3)
         run.coverage = coverage_of(self.suite.values(), rule_ids())
         return run
@@ -110,12 +113,14 @@ class Runner:
         return self._perform(case)
 
     def _perform(self, case: Case) -> CaseResult:
-        reason = self._reason(case)
+        stopped = self._stopped()
+        reason = stopped or self._reason(case)
         result = _unperformed(case, Status.SKIPPED, reason) if reason else self._performed(case)
         with self._lock:
             self._results[case.id] = result
             self._done += 1
-            self._note(result)
+            if not self._performer.unreachable:
+                self._note(result)
             if self.progress is not None:
                 self.progress(result, self._done, max(self._total, self._done))
         return result
@@ -130,6 +135,11 @@ class Runner:
         if case.id not in self._locks:
             self._performer.tidy(case, result)
         return result
+
+    def _stopped(self) -> Text:
+        """Why the run is not gone on with; empty while it is."""
+        why = self._performer.unreachable
+        return Text(f"The run was stopped: {why}", f"Le passage a été arrêté : {french(why)}") if why else Text()
 
     def _with_needed(self, cases: Sequence[Case], known: Mapping[str, CaseResult]) -> list[Case]:
         """With those on which they build: without them in the report, nobody would see why the others are skipped."""

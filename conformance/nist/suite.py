@@ -10,7 +10,7 @@ from pathlib import Path
 
 from conformance import messages
 from conformance.case import read_suite
-from conformance.exchange import Connections, ExchangeError, mllp
+from conformance.exchange import Connections, ExchangeError, Unreachable, mllp
 from conformance.judge import anchor_of, read_reply
 from conformance.nist.exceptions import Exceptions, read_exceptions
 from conformance.nist.plan import PlanError, Test, read_folder
@@ -64,11 +64,19 @@ def run_plans(
     run = Run(target.name, "nist", "nist", lang, _now(), endpoints=dict(target.endpoints), options=tuple(sorted(target.options)))
     begun = time.monotonic()
     exceptions = read_exceptions()
-    runner = Runner(tests, _place(target), exceptions, {})
+    connections = Connections(target.context)
+    runner = Runner(tests, _place(target, connections), exceptions, {})
     for number, name in enumerate(names, 1):
         before = time.monotonic()
-        reason = _no_move(target) if _moves(tests[name]) else None
-        case = _case(tests[name], () if reason else runner.run(name), exceptions, reason)
+        reason = _stopped(connections) or (_no_move(target) if _moves(tests[name]) else None)
+        results: Sequence[Result] = ()
+        try:
+            results = () if reason else runner.run(name)
+        except TargetError:
+            if not connections.unreachable:
+                raise
+        run.stopped = _stopped(connections)
+        case = _case(tests[name], results, exceptions, reason or run.stopped or None)
         case.seconds = round(time.monotonic() - before, 3)
         run.cases.append(case)
         if progress is not None:
@@ -77,10 +85,9 @@ def run_plans(
     return run
 
 
-def _place(target: Target) -> Place:
+def _place(target: Target, connections: Connections) -> Place:
     if not (target.url("ITI-42") and target.url("ITI-41")):
         raise TargetError("NIST plans need a registry (ITI-42, ITI-18) and a repository (ITI-41, ITI-43)")
-    connections = Connections(target.context)
     secured = _secured(target)
     client = Client(target.url("ITI-42"), target.url("ITI-41"), connections, secured)
 
@@ -127,10 +134,18 @@ def _announce(target: Target, connections: Connections, cx: str, id: str) -> Non
             body = target.card.put_about_nobody(message.body) if target.card is not None else message.body
             exchanged = connections.post(url, message.headers, body)
     except ExchangeError as error:
+        if isinstance(error, Unreachable):
+            connections.unreachable = str(error)
         raise TargetError(f"the patient {cx} cannot be announced: {error}") from None
     reply = read_reply(transaction, exchanged)
     if reply.status not in ("AA", "CA"):
         raise TargetError(f"the target takes no patient {cx}: {reply.outcome} {reply.told}")
+
+
+def _stopped(connections: Connections) -> Text:
+    """Why the run is not gone on with; empty while it is."""
+    why = connections.unreachable
+    return Text(f"The run was stopped: {why}", f"Le passage a été arrêté : {french(why)}") if why else Text()
 
 
 def _no_move(target: Target) -> Text | None:

@@ -46,18 +46,21 @@ def command(
 
     language = lang or environment_language()
     options = _options(domain, domain_folder, transaction, schematron, value_sets)
-    checked = []
+    checked, unread = [], []
     for path in files:
         try:
             data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
         except OSError as error:
-            raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
+            unread.append(f"{path}: cannot be read: {error.strerror}")
+            continue
         checked.append(check_octets(data, str(path), options))
     if as_json:
         click.echo(json.dumps([as_dict(one) for one in checked], indent=2, ensure_ascii=False))
     else:
         for one in checked:
             click.echo(as_text(one, language))
+    if unread:
+        raise UsageError("\n".join(unread))
     sys.exit(worst(checked))
 
 

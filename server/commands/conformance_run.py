@@ -1,6 +1,7 @@
 """`carnet conformance run`: the cases of the suite against anybody's server.
 
-Exit status: 0 nothing failed, 1 a case failed or ended in an error, or all were skipped; 2 wrong usage.
+Exit status: 0 nothing failed, 1 a case failed or ended in an error, or all were skipped; 2 wrong usage; 3 nobody could be asked
+at the target's address, so that the run was stopped.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from conformance.result import CaseResult, Run, Status
 from conformance.runner import JOURNAL, Progress, Runner, chosen, read_journal
 from conformance.target import ACTING_OPTIONS, OPTIONS, Target, TargetError, read_target
 from security.pki import PkiError
-from security.tls import TlsError
+from security.tls import TlsError, client_context
 from security.trust_files import TrustFileError
 from server.commands.connection import Failed
 from server.commands.options import UsageError
 from server.version import version
 
+_FILE = click.Path(exists=True, dir_okay=False)
+_STOPPED = 3
 _MARKS = {Status.PASSED: "green", Status.FAILED: "red", Status.ERROR: "magenta", Status.SKIPPED: "yellow"}
 
 
@@ -59,6 +62,9 @@ _MARKS = {Status.PASSED: "green", Status.FAILED: "red", Status.ERROR: "magenta",
 @click.option("--keep", is_flag=True, help="Leave in the target what the cases have registered.")
 @click.option("--pki", metavar="DIR", help="Folder of a test authority (`carnet pki`).")
 @click.option("--as", "name", metavar="NAME", help="Whose card there connects and signs assertions.")
+@click.option("--ca", type=_FILE, help="Certificates to believe of the target (PEM), instead of those of --pki or the system.")
+@click.option("--cert", type=_FILE, help="The certificate to show (PEM), instead of that of --as.")
+@click.option("--key", type=_FILE, help="Its private key (PEM), unless it is in --cert.")
 @click.option("--quiet", is_flag=True, help="Print the summary alone.")
 def command(address: str, folder: str, **given: Any) -> None:
     """Perform the cases against the server at TARGET and write DIR/report.html, report.pdf, junit.xml, report.json, evidence.zip.
@@ -73,6 +79,7 @@ def command(address: str, folder: str, **given: Any) -> None:
     try:
         target = read_target(address, feed=given["feed"], patients=given["patients"], options=given["options"])
         target = _acting(target, given["pki"], given["name"])
+        target = _connecting(target, given["ca"] or "", given["cert"] or "", given["key"] or "")
         run = _nist(target, given) if given["suite"] == "nist" else _carnet(target, Path(folder), given)
     except (TargetError, CaseError, ValueError) as error:
         raise UsageError(str(error)) from None
@@ -80,7 +87,7 @@ def command(address: str, folder: str, **given: Any) -> None:
         raise Failed("interrupted; --resume takes the run up where it was") from None
     written = report.write(run, Path(folder), given["lang"])
     _print_summary(run, [str(path) for path in written])
-    sys.exit(0 if run.passed else 1)
+    sys.exit(_STOPPED if run.stopped else 0 if run.passed else 1)
 
 
 def _carnet(target: Target, folder: Path, given: dict[str, Any]) -> Run:
@@ -129,6 +136,22 @@ def _acting(target: Target, pki: str | None, name: str | None) -> Target:
             card.check_signing()
         return replace(target, context=card.context(), card=card, options=target.options | {"secure"})
     except (PkiError, TlsError, TrustFileError, ValueError) as error:
+        raise UsageError(str(error)) from None
+
+
+def _connecting(target: Target, ca: str, cert: str, key: str) -> Target:
+    """With what TLS is done with, where files name it. With a card: its authority and certificate are replaced one by one."""
+    if key and not cert:
+        raise UsageError("--key is the private key of a certificate: give --cert too")
+    if not (ca or cert):
+        return target
+    card = target.card
+    try:
+        if card is not None:
+            card.ca = ca
+            return replace(target, context=card.context(cert, key))
+        return replace(target, context=client_context(ca, cert, key))
+    except (PkiError, TlsError) as error:
         raise UsageError(str(error)) from None
 
 

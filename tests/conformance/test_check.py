@@ -369,6 +369,8 @@ def test_the_command_ends_with_0_1_and_2(tmp_path: Path) -> None:
     assert status == 1 and f"{line}:{column} error DE-406" in text and "nothing found" in text
     assert run(str(tmp_path / "none.txt"))[0] == 2
     assert run(str(tmp_path / "absent"))[0] == 2
+    status, text = run(str(tmp_path / "absent"), str(tmp_path / "wrong.http"), str(tmp_path / "gone"))
+    assert status == 2 and "error DE-406" in text and "absent: cannot be read: No such" in text and "gone: cannot" in text
     assert run("--transaction", "ITI-99", str(tmp_path / "right.http"))[0] == 2
     assert run("--domain", "nowhere", str(tmp_path / "right.http"))[0] == 2
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import zipfile
@@ -14,6 +15,7 @@ import pytest
 from lxml import etree
 
 from conformance.result import Run, Status
+from security.pki import TestAuthority
 from tests.server_process import ROOT, ServerProcess
 
 FILES = ("report.html", "report.pdf", "junit.xml", "report.json", "evidence.zip", "journal.jsonl")
@@ -76,6 +78,8 @@ def test_a_failure_ends_with_1_and_is_performed_again(server: ServerProcess, tmp
         (("--target", "http://127.0.0.1:9", "--suite", "nist"), "needs --plans DIR"),
         (("--target", "http://127.0.0.1:9", "--patient", "4711"), "--patient 4711: the CX has no assigning authority"),
         (("--target", "http://127.0.0.1:9", "--feed", "host:1"), "--feed host:1: expected mllp://"),
+        (("--target", "http://127.0.0.1:9", "--key", __file__), "--key is the private key of a certificate: give --cert too"),
+        (("--target", "http://127.0.0.1:9", "--ca", __file__), "the certificates cannot be used"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_says_what_is_right(arguments: tuple[str, ...], told: str, tmp_path: Path) -> None:
@@ -87,6 +91,33 @@ def test_a_run_of_skipped_cases_proves_nothing_and_ends_with_1(server: ServerPro
     done = carnet("run", "--target", server.url, "--report", tmp_path, "--profile", "secure", "--lang", "fr", "--quiet")
     assert done.returncode == 1 and "Aucun cas n'a été exécuté" in done.stdout
     assert "Aucun cas n&#x27;a été exécuté" in (tmp_path / "report.html").read_text()
+
+
+def test_a_target_where_nothing_listens_ends_with_3(shared: Path, tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        for more in (("--case", "de-1*", "--lang", "fr"), ("--suite", "nist", "--plans", shared / "data" / "nist", "--lang", "fr")):
+            done = carnet("run", "--target", url, "--report", tmp_path, "--quiet", *more)
+            assert done.returncode == 3, done.stdout + done.stderr
+            assert "Le passage a été arrêté" in done.stdout and "rien n'écoute à cette adresse" in done.stdout
+            assert "Le passage a été arrêté" in (tmp_path / "report.html").read_text()
+
+
+def test_certificates_of_ones_own_instead_of_a_test_authority(tmp_path: Path) -> None:
+    """A server that asks for cards but for no assertions; without --ca its certificate is not believed."""
+    authority = TestAuthority.create(tmp_path / "pki")
+    authority.issue("structure", "hospital")
+    authority.issue("server", "localhost")
+    settings = ("--secure", "--pki", str(tmp_path / "pki"), "--set", "security.assertions=off")
+    with ServerProcess(tmp_path / "data", *settings).start(healthy=False) as server:
+        url = server.url.replace("127.0.0.1", "localhost")
+        run = ("run", "--target", url, "--report", tmp_path / "r", "--case", "iti43-one", "--quiet")
+        pki = tmp_path / "pki"
+        shown = carnet(*run, "--ca", pki / "ca.crt", "--cert", pki / "hospital.crt", "--key", pki / "hospital.key")
+        unbelieved = carnet(*run)
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert unbelieved.returncode == 3 and "certificate verify failed" in unbelieved.stdout
 
 
 def test_failed_performs_nothing_that_was_not_performed_before(server: ServerProcess, tmp_path: Path) -> None:

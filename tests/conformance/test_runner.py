@@ -15,10 +15,13 @@ from pathlib import Path
 import pytest
 
 from conformance.case import Case, read_file, read_suite
+from conformance.exchange import Connections, Unreachable, mllp
+from conformance.report_words import verdict
 from conformance.result import CaseResult, Run, Status
 from conformance.runner import JOURNAL, Runner, chosen, read_journal
 from conformance.target import Target, TargetError, read_target
 from tests.nist.target import add_patients
+from tests.ports import deaf_port, free_port
 from tests.server_process import ROOT, ServerProcess
 
 SUITE = read_suite()
@@ -33,9 +36,7 @@ NAMED_OTHERWISE = {
 @contextmanager
 def served(data: Path, *arguments: str, environ: dict[str, str] | None = None) -> Iterator[Target]:
     """A server of our own with both identity feeds."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     with ServerProcess(data, "--mllp-port", str(port), *arguments, environ=environ) as server:
         yield read_target(server.url, feed=f"mllp://127.0.0.1:{port}")
 
@@ -212,13 +213,46 @@ def test_a_server_that_says_success_to_everything_fails() -> None:
 
 
 def test_nobody_answers() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{probe.getsockname()[1]}/"
+    url = f"http://127.0.0.1:{deaf_port()}/"
     (case,) = run(Target("gone", {"ITI-42": url}), [SUITE["de-103-absent"]]).cases
     assert (
         case.status is Status.ERROR and "nothing listens there" in case.reason.en and case.reason.fr.startswith("Pas de réponse")
     )
+
+
+def test_where_nobody_answers_the_run_stops_and_is_taken_up(tmp_path: Path) -> None:
+    """One case tells why; the others are skipped with the reason, and are not noted as done."""
+    cases = chosen(SUITE, ["registry"], ["de-1*"])
+    result = Runner(nobody(), SUITE, 1, tmp_path / JOURNAL).run(cases, "registry")
+    assert [case.status for case in result.cases] == [Status.ERROR] + [Status.SKIPPED] * (len(cases) - 1)
+    assert "The run was stopped: http://127.0.0.1:" in result.cases[-1].reason.en and not result.passed
+    assert result.stopped.fr.startswith("Le passage a été arrêté") and result.stopped.fr.endswith("rien n'écoute à cette adresse")
+    assert "not asked" in verdict(result, "en") and "pas été examiné" in verdict(result, "fr")
+    assert Run.of_json(json.loads(json.dumps(result.to_json()))) == result
+    _, known = read_journal(tmp_path / JOURNAL)
+    assert known == {}
+
+
+@pytest.mark.parametrize("url", ["http://nobody.invalid/", "mllp://nobody.invalid:1"])
+def test_a_host_that_does_not_exist_is_unreachable(url: str) -> None:
+    with pytest.raises(Unreachable):
+        mllp(url, "MSH|") if url.startswith("mllp") else Connections().post(url, {}, b"")
+
+
+def test_a_connection_that_ends_without_an_answer_does_not_stop_the_run() -> None:
+    """The next case may well get one."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def hang_up() -> None:
+            for _ in range(2):
+                listener.accept()[0].close()
+
+        thread = threading.Thread(target=hang_up, daemon=True)
+        thread.start()
+        target = Target("silent", {"ITI-42": f"http://127.0.0.1:{listener.getsockname()[1]}/"}, frozenset({"any-code"}))
+        result = Runner(target, SUITE, 1).run([SUITE["de-103-absent"], SUITE["de-105-absent"]], "registry")
+        thread.join()
+    assert [case.status for case in result.cases] == [Status.ERROR] * 2 and not result.stopped
 
 
 def test_a_case_that_changes_what_is_not_there_is_named() -> None:
@@ -233,14 +267,12 @@ def test_a_case_that_changes_what_is_not_there_is_named() -> None:
 
 
 def nobody() -> Target:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return read_target(f"http://127.0.0.1:{probe.getsockname()[1]}")
+    return read_target(f"http://127.0.0.1:{deaf_port()}")
 
 
 def test_where_no_patient_can_be_announced_nothing_was_judged() -> None:
     """Skipped cases would be told as a run in which nothing failed."""
-    result = run(nobody(), chosen(SUITE, ["repository"], ["iti43-*"]))
+    result = run(nobody(), chosen(SUITE, ["repository"], ["iti43-one"]))
     assert {case.status for case in result.cases} == {Status.ERROR} and not result.passed
     assert all("ITI-44: No answer" in case.reason.en and "annoncé" in case.reason.fr for case in result.cases)
 
