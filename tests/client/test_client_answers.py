@@ -26,6 +26,7 @@ from soap.client import Client, Content, Wanted
 from soap.client_errors import BadAnswer, ClientError, HttpError, SoapFault, Unreachable
 from soap.fault import build_fault, sender
 from tests.client.answering_server import Answer, AnsweringServer, answer, hang_up
+from tests.ports import deaf_port
 
 SOAP = "application/soap+xml; charset=UTF-8"
 FAILURE = "urn:oasis:names:tc:ebxml-regrep:ResponseStatusType:Failure"
@@ -57,9 +58,7 @@ def ask(url: str) -> object:
 
 
 def test_nobody_listens() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}/xds/registry"
+    url = f"http://127.0.0.1:{deaf_port()}/xds/registry"
     with pytest.raises(Unreachable, match="connection refused; nothing listens there"):
         ask(url)
 

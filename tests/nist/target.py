@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from conformance.nist.target import Target
 from conformance.wire import Client
+from tests.ports import free_port
 from tests.server_process import ROOT, ServerProcess
 
 REPOSITORY_ID = "1.3.6.1.4.1.21367.2011.2.3.7"
@@ -66,9 +66,7 @@ def own_target(database: str = "") -> Iterator[Target]:
             "CARNET_DOMAIN_PATIENTS": "known",
             "CARNET_DOMAIN_LINK_CHANGE": "LinkChange^Link change^1.3.6.1.4.1.21367.2017.3",
         }
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
+        port = free_port()
         with ServerProcess(data, "--mllp-port", str(port), environ=environ, database=database) as server:
             client = Client(server.registry, server.repository)
             yield Target(client, REPOSITORY_ID, add_patients(data, database), f"127.0.0.1:{port}")

@@ -16,6 +16,7 @@ import pytest
 
 from tests.conftest import new_postgres_database
 from tests.nist.wire import Client, post, soap_request
+from tests.ports import free_port
 from tests.proof.messages import Entry, Submission, query, quoted, single
 from tests.server_process import ROOT, ServerProcess
 
@@ -90,9 +91,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def _served(
     folder: pytest.TempPathFactory, database: str, *arguments: str, environ: dict[str, str] | None = None
 ) -> Iterator[World]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     data = folder.mktemp("identity") / "data"
     with ServerProcess(data, "--mllp-port", str(port), *arguments, database=database, environ=environ) as server:
         yield World(server, Client(server.registry, server.repository), port)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from security.pki import TestAuthority, tls_files
+from tests.ports import free_port
 
 RSYSLOG = shutil.which("rsyslogd") or "/usr/sbin/rsyslogd"
 _MODULES = (Path("/usr/lib/x86_64-linux-gnu/rsyslog"), Path("/usr/lib/aarch64-linux-gnu/rsyslog"), Path("/usr/lib/rsyslog"))
@@ -43,9 +44,7 @@ class Rsyslog:
         folder.mkdir(parents=True, exist_ok=True)
         self.output = folder / "received"
         self.authorities, self._certificate, self._key = _certified(folder)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self._configuration = folder / "rsyslog.conf"
         text = _CONFIGURATION.format(
             folder=folder, driver=driver, port=self.port, output=self.output, authorities=self.authorities,

@@ -11,6 +11,9 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from tests.ports import free_port
+from tests.server_process import PATIENCE_SECONDS
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 _MAIN = """
@@ -30,12 +33,6 @@ http {{
     include {home}/carnet.conf;
 }}
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 class Front:
@@ -69,9 +66,10 @@ class Front:
 
     def __enter__(self) -> Front:
         self._process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL)
-        for _ in range(600):
+        until = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < until:
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS).close()
                 return self
             except OSError:
                 if self._process.poll() is not None:
@@ -85,11 +83,12 @@ class Front:
 
     def _end(self) -> None:
         self._process.terminate()
-        self._process.wait(30)
+        self._process.wait(PATIENCE_SECONDS)
 
     def logs(self, *words: str) -> bool:
         """Whether a line of nginx's access log comes to hold all these words: it is written after the answer."""
-        for _ in range(200):
+        until = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < until:
             if any(all(word in line for word in words) for line in (self.home / "access.log").read_text("utf-8").splitlines()):
                 return True
             time.sleep(0.02)

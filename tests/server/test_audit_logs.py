@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.durability.wire import Wire
+from tests.ports import free_port
 from tests.proof.conftest import Proof, open_proof
 from tests.proof.messages import APPROVED, Entry, Submission, query, quoted, single, slot
 from tests.server.audit_reader import messages
-from tests.server.test_mllp import Sender, adt, free_port
+from tests.server.test_mllp import Sender, adt
 from tests.soap.raw_http import ask, request
 
 CANARY = "ZQCANARY"
@@ -23,13 +25,15 @@ INJECTED = "2026-01-01 00:00:00,000 CRITICAL carnet.store: alarm"
 _LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (DEBUG|INFO|WARNING|ERROR|CRITICAL) [\w.]+: .*")
 
 
-MLLP = free_port()
+@pytest.fixture
+def mllp() -> int:
+    return free_port()
 
 
-@pytest.fixture(scope="module")
-def proof(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proof]:
-    environ = {"CARNET_SERVER_LOG_LEVEL": "debug", "CARNET_SERVER_ACCESS_LOG": "true", "CARNET_MLLP_PORT": str(MLLP)}
-    with open_proof(tmp_path_factory.mktemp("logs") / "data", environ=environ) as opened:
+@pytest.fixture
+def proof(tmp_path: Path, mllp: int) -> Iterator[Proof]:
+    environ = {"CARNET_SERVER_LOG_LEVEL": "debug", "CARNET_SERVER_ACCESS_LOG": "true", "CARNET_MLLP_PORT": str(mllp)}
+    with open_proof(tmp_path / "data", environ=environ) as opened:
         yield opened
 
 
@@ -64,7 +68,7 @@ def messages_of_every_fate(proof: Proof) -> None:
         proof.client.query(query("FindDocuments", {**asked, f"${CANARY}": single(CANARY)}))
 
 
-def octets_of_every_fate(proof: Proof) -> None:
+def octets_of_every_fate(proof: Proof, mllp: int) -> None:
     """What is no message at all."""
     soap = "application/soap+xml"
     envelope = (
@@ -81,17 +85,18 @@ def octets_of_every_fate(proof: Proof) -> None:
         ask(proof.server.url, request("/xds/repository", package, content.encode()))
     ask(proof.server.url, request(f"/xds/%0A{INJECTED.replace(' ', '%20')}", soap, b""))
     ask(proof.server.url, request("/xds/registry", f"{CANARY}/x", b"x", X_Patient=CANARY, SOAPAction=CANARY))
-    sender = Sender(MLLP)
+    sender = Sender(mllp)
     for pid in (f"{CANARY}^^^&1.2.3&ISO", f"{CANARY}\n{INJECTED}", ""):
         sender.ask(adt("A04", pid, control=CANARY) + f"NK1||{CANARY}^Anne\r".encode())
     sender.send(f"{CANARY}\n{INJECTED}".encode() * 400)
     sender.close()
 
 
-def test_no_log_holds_a_canary_or_a_line_of_somebody_else(proof: Proof) -> None:
+def test_no_log_holds_a_canary_or_a_line_of_somebody_else(proof: Proof, mllp: int) -> None:
     messages_of_every_fate(proof)
-    octets_of_every_fate(proof)
+    octets_of_every_fate(proof, mllp)
     Wire(proof.server.repository, proof.server.registry).query(["1.2.3"])
+    proof.server.stop()  # what it writes of the last answer it writes after it
     log = proof.server.log()
     assert len(log.splitlines()) > 20, "the log tells of refusals"
     assert CANARY not in log, [line for line in log.splitlines() if CANARY in line][:5]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.proof.conftest import Proof, open_proof
 from tests.proof.messages import APPROVED, DEPRECATED, REPOSITORY, Entry, Submission, query, quoted, retrieval, single
 from tests.proof.test_identity_wire import World
@@ -20,7 +21,6 @@ from tests.proof.test_remove_documents import removal as document_removal
 from tests.proof.update_messages import Update
 from tests.server.audit_reader import Message, Thing, checked, messages
 from tests.server.audit_table import DESTINATION, OBJECTS, PATIENT_NUMBER, SOURCE, TABLE
-from tests.server.test_mllp import free_port
 
 ANONYMOUS = "http://www.w3.org/2005/08/addressing/anonymous"
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")

@@ -6,7 +6,6 @@ import contextlib
 import socket
 import ssl
 import threading
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from security.pki import TestAuthority
 from security.tls import client_context
 from server.__main__ import program
 from server.mllp import END, START, MllpListener, MllpOptions
+from tests.ports import free_port
 from tests.server_process import ServerProcess
 
 CX = "4711^^^&1.2.3.4.5&ISO"
@@ -37,7 +37,7 @@ class Sender:
     """One connection of an identity source."""
 
     def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
-        plain = socket.create_connection(("127.0.0.1", port), timeout=20)
+        plain = socket.create_connection(("127.0.0.1", port), timeout=60)
         self.socket = tls.wrap_socket(plain, server_hostname="localhost") if tls else plain
         self._waiting = b""
 
@@ -71,12 +71,6 @@ def code(answer: str) -> str:
     return answer.partition("MSA|")[2][:2]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 # ------------------------------------------------------------------------------------------------------------ the program
 
 
@@ -92,8 +86,7 @@ def test_serve_takes_identities_on_its_mllp_port(tmp_path: Path) -> None:
             assert sender.ask(adt("A02", OTHER)) == "AR"
         listed = CliRunner().invoke(program, ["patient", "show", CX, "--data", str(tmp_path / "data")]).output
         assert listed.startswith(OTHER) and "subsumed" in listed
-        with urllib.request.urlopen(f"{server.url}/metrics", timeout=10) as metrics:
-            assert 'carnet_transactions_total{outcome="AA",transaction="ITI-8"} 3.0' in metrics.read().decode()
+        assert server.counted('carnet_transactions_total{outcome="AA",transaction="ITI-8"}', 3) == 3
 
 
 @pytest.mark.postgres
@@ -155,8 +148,7 @@ def test_on_a_secured_server_senders_are_enrolled_partners(tmp_path: Path) -> No
             assert source.ask(adt("A04", OTHER)) == "AA"
             pki.revoke("source")
             assert source.ask(adt("A04", CX)) == "", "what is revoked ends at once, on the open connection too"
-        for rule in ("PKI-011", "PKI-004"):
-            assert "no TLS connection with 127.0.0.1: " in server.log() and rule in server.log()
+        server.told(*(f"no TLS connection with 127.0.0.1: {rule}" for rule in ("PKI-011", "PKI-004")))
 
 
 # ------------------------------------------------------------------------------------------------------------ bad peers
@@ -172,7 +164,7 @@ class Echo:
     def __call__(self, message: bytes) -> Echoed:
         if message == b"slow":
             self.begun.set()
-            self.go.wait(20)
+            self.go.wait(60)
         if message == b"fail":
             raise ZeroDivisionError
         return Echoed(message)
@@ -183,21 +175,33 @@ class Echoed:
     message: bytes
 
 
-OPTIONS = MllpOptions(message=10_000, connections=4, idle=0.5, seconds=0.5, drain=10)
+#: Nobody is given up whom a busy machine keeps from speaking; `BRIEF` gives up soon.
+OPTIONS = MllpOptions(message=10_000, connections=4, idle=60, seconds=60, drain=60)
+BRIEF = MllpOptions(message=10_000, connections=4, idle=0.5, seconds=0.5, drain=60)
+Served = tuple[int, MllpListener, Echo]
 
 
-@pytest.fixture
-def echo() -> Iterator[tuple[int, MllpListener, Echo]]:
+@contextlib.contextmanager
+def served(options: MllpOptions) -> Iterator[Served]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         handler = Echo(threading.Event(), threading.Event())
-        mllp = MllpListener(listener, handler, OPTIONS)
+        mllp = MllpListener(listener, handler, options)
         mllp.start()
         yield listener.getsockname()[1], mllp, handler
         handler.go.set()
         mllp.close()
 
 
-Served = tuple[int, MllpListener, Echo]
+@pytest.fixture
+def echo() -> Iterator[Served]:
+    with served(OPTIONS) as made:
+        yield made
+
+
+@pytest.fixture
+def brief() -> Iterator[Served]:
+    with served(BRIEF) as made:
+        yield made
 
 
 def test_many_messages_in_one_write_and_one_in_many(echo: Served) -> None:
@@ -214,14 +218,12 @@ def test_many_messages_in_one_write_and_one_in_many(echo: Served) -> None:
 @pytest.mark.parametrize(
     "octets", [b"x" * 5000, START + b"x" * 20_000, START + b"never ends", b"", b"x" * 5000 + frame(b"late")]
 )
-def test_a_peer_that_is_of_no_use_is_given_up(echo: Served, octets: bytes) -> None:
-    sender = Sender(echo[0])
+def test_a_peer_that_is_of_no_use_is_given_up(brief: Served, octets: bytes) -> None:
+    sender = Sender(brief[0])
     with contextlib.suppress(ConnectionError):
         sender.send(octets)
     assert sender.answer() == ""
-    fresh = Sender(echo[0])
-    fresh.send(frame(b"next"))
-    assert fresh.answer() == "next"
+    assert talks(brief[0])
 
 
 def test_a_peer_that_goes_in_the_middle_does_no_harm(echo: Served) -> None:
@@ -232,9 +234,9 @@ def test_a_peer_that_goes_in_the_middle_does_no_harm(echo: Served) -> None:
     assert talks(echo[0])
 
 
-def test_those_who_open_connections_and_stay_silent_lose_their_place(echo: Served) -> None:
-    silent = [Sender(echo[0]) for _ in range(12)]
-    assert talks(echo[0])
+def test_those_who_open_connections_and_stay_silent_lose_their_place(brief: Served) -> None:
+    silent = [Sender(brief[0]) for _ in range(12)]
+    assert talks(brief[0])
     assert all(sender.answer() == "" for sender in silent)
 
 
@@ -252,16 +254,21 @@ def test_close_lets_what_was_begun_be_answered(echo: Served) -> None:
     idle.send(frame(b"hello"))
     assert idle.answer() == "hello"
     sender.send(frame(b"slow") + frame(b"not begun"))
-    assert handler.begun.wait(20)
+    assert handler.begun.wait(60)
     closing = threading.Thread(target=mllp.close)
     closing.start()
     assert idle.answer() == ""
     handler.go.set()
-    closing.join(20)
+    closing.join(60)
     assert (sender.answer(), sender.answer()) == ("slow", "")
 
 
 def talks(port: int) -> bool:
-    sender = Sender(port)
-    sender.send(frame(b"hello"))
-    return sender.answer() == "hello"
+    """Whether the listener answers, in one of ten times: on a busy machine this one may be too slow for it itself."""
+    for _ in range(10):
+        sender = Sender(port)
+        with contextlib.suppress(ConnectionError):
+            sender.send(frame(b"hello"))
+        if sender.answer() == "hello":
+            return True
+    return False
