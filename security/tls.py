@@ -118,7 +118,7 @@ def handshake_failure(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         rule = _RULES.get(error.verify_code, NO_PATH)
         return f"{rule.id} {error.verify_message}"
-    reason = error.reason if isinstance(error, ssl.SSLError) and error.reason else str(error)
+    reason = error.reason if isinstance(error, ssl.SSLError) else None
     if reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
         return f"{NO_CERTIFICATE.id} no client certificate was shown"
-    return (reason or type(error).__name__).replace("_", " ").lower()
+    return reason.replace("_", " ").lower() if reason else str(error) or type(error).__name__

@@ -81,7 +81,7 @@ class ServerProcess:
     # ------------------------------------------------------------------------------------------------------ life
 
     def start(self, healthy: bool = True) -> ServerProcess:
-        """Start, and return when the server has printed its address and (`healthy`) answers /health with 200."""
+        """Start, and return when the server has greeted and (`healthy`) answers /health with 200."""
         self.data.parent.mkdir(parents=True, exist_ok=True)
         self._lines, self.url = [], ""
         self._announced.clear()
@@ -113,14 +113,19 @@ class ServerProcess:
 
     def _read(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout
+        greeting = last = False
         for line in process.stdout:
             with self._printed:
                 self._lines.append(line)
                 self._printed.notify_all()
-            match = _ADDRESS.search(line)
+            if line.endswith(" is ready.\n"):
+                greeting = True
+            match = _ADDRESS.search(line) if greeting else None  # an address that is fetched may stand in the log before it
             if match and not self.url:
                 self.url = match[1]
+            if last:
                 self._announced.set()
+            last = line == "Type next:\n"
         self._announced.set()
 
     def stop(self) -> None:
@@ -203,12 +208,17 @@ class ServerProcess:
     # The server counts, logs and watches an exchange when its answer is out: whoever has just read the answer may be earlier.
     # What it counts comes last, so that whatever else an exchange leaves is there when it is counted.
 
-    def told(self, *texts: str) -> str:
-        """The log, once it holds each of these."""
+    def told(self, *texts: str, times: int = 1) -> str:
+        """The log, once it holds each of these so many times."""
+
+        def missing() -> list[str]:
+            log = self.log()
+            return [text for text in texts if log.count(text) < times]
+
         with self._printed:
-            if self._printed.wait_for(lambda: all(text in self.log() for text in texts), PATIENCE_SECONDS):
+            if self._printed.wait_for(lambda: not missing(), PATIENCE_SECONDS):
                 return self.log()
-        raise AssertionError(f"the log does not tell {[text for text in texts if text not in self.log()]}:\n{self.log()}")
+        raise AssertionError(f"the log does not tell {times} times {missing()}:\n{self.log()}")
 
     def metrics(self) -> str:
         """What /metrics says now."""

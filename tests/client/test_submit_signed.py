@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,8 +71,7 @@ def test_an_unsigned_or_wrongly_signed_set_is_refused(server: ServerProcess, pki
     assert status == 1 and "DSG-001" in output and "le lot n'est pas signé" in output
     status, output = submit(server, pki, files, "revoked")
     assert status == 1 and "DSG-012" in output and "PKI-004" in output
-    with urllib.request.urlopen(server.url + "/metrics") as answer:
-        assert 'carnet_signature_findings_total{rule="DSG-012"} 1.0' in answer.read().decode()
+    assert server.counted('carnet_signature_findings_total{rule="DSG-012"}') == 1
 
 
 def test_the_store_tells_what_was_found(server: ServerProcess, pki: Path, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def fetch_by(client: Client, package: Package) -> dict[str, bytes]:
 def get(url: str) -> tuple[int, str, bytes]:
     """Status, media type and body of a GET."""
     try:
-        with urllib.request.urlopen(url, timeout=30) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             return answer.status, answer.headers["Content-Type"], answer.read()
     except HTTPError as error:
         return error.code, error.headers["Content-Type"], error.read()

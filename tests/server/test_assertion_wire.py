@@ -55,7 +55,7 @@ class Wire:
         folder = self.pki
         context = client_context(str(folder / "ca.crt"), str(folder / f"{who}.crt"), str(folder / f"{who}.key"))
         parts = urlsplit((server or self.server).url)
-        connection = http.client.HTTPSConnection("localhost", parts.port, timeout=30, context=context)
+        connection = http.client.HTTPSConnection("localhost", parts.port, timeout=60, context=context)
         connection.request("POST", "/xds/registry", query(security), {"Content-Type": "application/soap+xml"})
         answer = connection.getresponse()
         return answer.status, etree.fromstring(answer.read())

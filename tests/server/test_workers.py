@@ -35,6 +35,7 @@ def test_two_workers_share_store_repository_id_and_counts(server: ServerProcess)
     for one in sent:
         contents = tuple(document.source for document in one.documents)
         assert fetch(server.repository, server.registry, one) == dict(zip(one.unique_ids, contents, strict=True))
+    server.counted('carnet_transactions_total{outcome="SUCCESS",transaction="ITI-41"}', 24)
     counts = set()
     for _ in range(10):
         text = get(server.url + "/metrics")[2].decode()
