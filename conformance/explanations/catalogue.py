@@ -3,7 +3,8 @@
 What the tables of the program say of themselves (statement, section, remedy, codes) is taken from them; the files `*.toml`
 beside this module add the French statement, the meaning (`why`), the usual cause and what to change (`fix`), and the examples.
 Rules about one attribute each (`DE-106`) are composed in `attribute_texts`. Ids that no table below this floor holds (faults of
-the server, refusals of the repository, queries, feeds) have their statement in the files too.
+the server, refusals of the repository, queries, feeds) have their statement in the files too. Examples that would make those
+files too long stand in `examples_*.toml`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from security.rules import TRUST_RULES
 from soap.wire import QUIRKS
 
 LANGUAGES = ("en", "fr")
+#: How the files begin that hold examples only.
+_EXAMPLES = "examples_"
 #: What the rules of trust are about, by what stands before the dash of their ids; `trust_rows.toml` has the cause of each.
 TRUST_FAMILIES = ("PKI", "SIG", "SAM", "ACC", "DSG")
 
@@ -36,9 +39,9 @@ class Explanation:
     """One id explained.
 
     `kind` is rule, wire, code, trust or fault; `statement` the rule in one sentence; `why` what it means and what it is good for;
-    `fix` the usual cause in a sender's code and what to change; `wrong` and `right` are fragments of a message, empty where
-    only a registry's state breaks the rule. `section` cites the standard; `codes` are the error codes that answer it;
-    `related` ids that are worth reading too. `place` says to a test where the fragments belong.
+    `fix` the usual cause in a sender's code and what to change; `wrong` and `right` are fragments of a message, facts of a
+    certificate, or steps. `section` cites the standard; `codes` are the error codes that answer it; `related` ids that are worth
+    reading too. `place` says to a test where the fragments belong, `unjudged` why no test can put them anywhere.
     A code has the fragments of the rule `example`, which it answers.
     """
 
@@ -56,6 +59,7 @@ class Explanation:
     related: tuple[str, ...] = ()
     place: Mapping[str, Any] = field(default_factory=dict, repr=False)
     example: str = ""
+    unjudged: str = ""
 
 
 def explain(id: str) -> Explanation:
@@ -87,13 +91,14 @@ def _by_folded() -> Mapping[str, str]:
 
 @cache
 def _entries() -> Mapping[str, Mapping[str, Any]]:
-    """The data files, one table per id. An id explained twice is a mistake: ValueError."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for path in sorted(Path(__file__).parent.glob("*.toml")):
+    """The data files, one table per id, its example joined to it. An id explained or shown twice is a mistake: ValueError."""
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted(Path(__file__).parent.glob("*.toml"), key=lambda path: (path.name.startswith(_EXAMPLES), path.name)):
         for id, entry in tomllib.loads(path.read_text("utf-8")).items():
-            if id in found:
+            known = found.setdefault(id, {}) if path.name.startswith(_EXAMPLES) or id not in found else None
+            if known is None or set(known) & set(entry):
                 raise ValueError(f"{path.name}: {id} is explained twice")
-            found[id] = entry
+            known.update(entry)
     return found
 
 
@@ -149,7 +154,7 @@ def _of_trust(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[Explanation]
         one = _made(row.id, "trust", Text(_sentence(row.statement_en), _sentence(row.statement_fr)), entry, section)
         yield Explanation(
             one.id, one.kind, one.statement, one.why, one.fix, remedy, one.section, one.wrong, one.right,
-            codes=(_answered(row),), related=one.related,
+            codes=(_answered(row),), related=one.related, place=one.place, unjudged=one.unjudged,
         )  # fmt: skip
 
 
@@ -202,6 +207,7 @@ def _made(
         transactions,
         tuple(entry.get("see", ())),
         {name: entry[name] for name in attribute_texts.PLACES if name in entry},
+        unjudged=entry.get("unjudged", ""),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -11,9 +12,22 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from lxml import etree
 
-from security.document_signature import FRENCH_FORM, IHE_FORM, SignatureForm, SignedSet, Verdict, verify_signed_set
-from security.document_signature_making import SetToSign, sign_set
+from schemas.namespaces import DS, q
+from security.document_signature import (
+    DIGESTS,
+    FRENCH_FORM,
+    IHE_FORM,
+    SignatureForm,
+    SignedSet,
+    Verdict,
+    canonical_part,
+    verify_signed_set,
+)
+from security.document_signature_block import C14N
+from security.document_signature_making import SetToSign, sign_octets, sign_set
 from security.pki import TestAuthority, signing_files
 from security.trust import TrustStore
 
@@ -107,3 +121,26 @@ class Cards:
     ) -> list[str]:
         """The rules that the signature breaks."""
         return [denied.rule for denied in self.verdict(content, form, trust, **changes).findings]
+
+
+def resigned(cards: Cards, content: bytes, name: str = "doctor") -> bytes:
+    """`content` with right inner digests and value again, after it was changed: only the change itself is wrong then."""
+    root = etree.fromstring(content)
+    info = root.find(q(DS, "SignedInfo"))
+    assert info is not None
+    ids = {e.get("Id"): e for e in root.iter(etree.Element) if e.get("Id")}
+    for reference in info.iterfind(q(DS, "Reference")):
+        part = ids.get((reference.get("URI") or "#")[1:])
+        method = reference.find(q(DS, "DigestMethod"))
+        value = reference.find(q(DS, "DigestValue"))
+        if part is not None and method is not None and value is not None:
+            name_of = DIGESTS.get(method.get("Algorithm") or "", "sha256")
+            value.text = base64.b64encode(hashlib.new(name_of, canonical_part(part, C14N)).digest()).decode()
+    key = serialization.load_pem_private_key(cards.pem(name)[1], None)
+    method = info.find(q(DS, "SignatureMethod"))
+    c14n = info.find(q(DS, "CanonicalizationMethod"))
+    value = root.find(q(DS, "SignatureValue"))
+    assert method is not None and c14n is not None and value is not None
+    octets = canonical_part(info, c14n.get("Algorithm") or "")
+    value.text = base64.b64encode(sign_octets(key, method.get("Algorithm") or "", octets)).decode()
+    return etree.tostring(root)

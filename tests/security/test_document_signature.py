@@ -20,12 +20,12 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
-from signed_sets import CDA, DOCUMENTS, FIRST, FORMS, PDF, SECOND, SET, Cards, Octets
+from signed_sets import CDA, DOCUMENTS, FIRST, FORMS, PDF, SECOND, SET, Cards, Octets, resigned
 
 from schemas.namespaces import DS, XADES, q
-from security.document_signature import CANONICAL, DIGESTS, FRENCH_FORM, IHE_FORM, canonical_document, canonical_part
+from security.document_signature import CANONICAL, FRENCH_FORM, IHE_FORM, canonical_document, canonical_part
 from security.document_signature_block import C14N, C14N11, CANONICALIZATIONS, COMMENTS, XADES_FRENCH
-from security.document_signature_making import SetToSign, sign_octets, sign_set
+from security.document_signature_making import SetToSign, sign_set
 from security.rules_document_signature import RULES
 from security.trust import TrustStore
 
@@ -33,29 +33,6 @@ from security.trust import TrustStore
 @pytest.fixture(scope="module")
 def cards(tmp_path_factory: pytest.TempPathFactory) -> Cards:
     return Cards(tmp_path_factory.mktemp("pki"))
-
-
-def resigned(cards: Cards, content: bytes, name: str = "doctor") -> bytes:
-    """`content` with right inner digests and value again, after it was changed: only the change itself is wrong then."""
-    root = etree.fromstring(content)
-    info = root.find(q(DS, "SignedInfo"))
-    assert info is not None
-    ids = {e.get("Id"): e for e in root.iter(etree.Element) if e.get("Id")}
-    for reference in info.iterfind(q(DS, "Reference")):
-        part = ids.get((reference.get("URI") or "#")[1:])
-        method = reference.find(q(DS, "DigestMethod"))
-        value = reference.find(q(DS, "DigestValue"))
-        if part is not None and method is not None and value is not None:
-            name_of = DIGESTS.get(method.get("Algorithm") or "", "sha256")
-            value.text = base64.b64encode(hashlib.new(name_of, canonical_part(part, C14N)).digest()).decode()
-    key = serialization.load_pem_private_key(cards.pem(name)[1], None)
-    method = info.find(q(DS, "SignatureMethod"))
-    c14n = info.find(q(DS, "CanonicalizationMethod"))
-    value = root.find(q(DS, "SignatureValue"))
-    assert method is not None and c14n is not None and value is not None
-    octets = canonical_part(info, c14n.get("Algorithm") or "")
-    value.text = base64.b64encode(sign_octets(key, method.get("Algorithm") or "", octets)).decode()
-    return etree.tostring(root)
 
 
 def changed(cards: Cards, old: bytes, new: bytes, content: bytes | None = None, name: str = "doctor") -> bytes:
