@@ -18,6 +18,7 @@ from metadata.rules.rule import Finding, Refused
 from metadata.vocabulary import ErrorCode, ResponseStatus, Severity
 from repository import refusals
 from repository.index import Deposit
+from security.refusal import Denied
 from storage.database import Connection, Database
 from storage.errors import StorageError
 
@@ -41,7 +42,8 @@ class Outcome:
 
 
 class RegistryPort(Protocol):
-    """Registers a submission and, in the right order with it, makes its deposit visible. A refusal is an outcome too."""
+    """Registers a submission and, in the right order with it, makes its deposit visible. A refusal is an outcome too, but for
+    Denied: who sends it may not."""
 
     def register(self, request: Request, deposit: Deposit) -> Outcome: ...
 
@@ -99,7 +101,8 @@ class RegistryNotReached(RegistryUnreachable):
 
 
 class Sends(Protocol):
-    """The ITI-42 client: sends the lcm:SubmitObjectsRequest, returns status URN and errors; raises `RegistryUnreachable`."""
+    """The ITI-42 client: sends the lcm:SubmitObjectsRequest, returns status URN and errors; raises `RegistryUnreachable`, and
+    Denied where the registry lets nobody register this for the caller."""
 
     def __call__(self, element: etree._Element) -> tuple[str, Sequence[RegistryError]]: ...
 
@@ -139,6 +142,9 @@ class Remote:
             if isinstance(error, RegistryNotReached):
                 self._mark(deposit.withdraw)
             return Outcome(ResponseStatus.FAILURE, (refusals.registry_not_available(str(error)),))
+        except Denied:
+            self._mark(deposit.withdraw)
+            raise
         findings = tuple(relayed(error) for error in errors)
         if status == ResponseStatus.SUCCESS.value:
             self._mark(deposit.confirm)

@@ -48,7 +48,7 @@ class Issued:
     """One line of `index.json`. Times are ISO 8601 UTC; `revoked` is empty while the certificate is good.
 
     `identifier` is PS_IdNat or Struct_IdNat; `structure` the Struct_IdNat of a person's workplace. `transactions` are those it
-    may send (`ITI-41`), all when empty.
+    may send (`ITI-41`), all when empty. `relays`: a repository that passes on who calls it (`security.trust.Partner`).
     """
 
     name: str
@@ -64,6 +64,7 @@ class Issued:
     identifier: str = ""
     structure: str = ""
     transactions: tuple[str, ...] = ()
+    relays: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,12 +208,14 @@ class TestAuthority:
         key_type: str = "rsa",
         transactions: tuple[str, ...] = (),
         apart: bool = False,
+        relays: bool = False,
         **about: Any,
     ) -> Issued:
         """Make key and certificate `NAME.key`, `NAME.crt` and enrol them for `transactions` (all when empty).
 
         `about` are the fields of `Holder`. `days` may be negative: an expired certificate is needed to test refusals. `apart`
-        makes `NAME.crt` for authentication only and `NAME.sign.crt` for signatures only.
+        makes `NAME.crt` for authentication only and `NAME.sign.crt` for signatures only. `relays` enrols a repository that passes
+        on who calls it.
         """
         if kind not in KINDS:
             raise PkiError(f"unknown kind '{kind}': accepted are {', '.join(KINDS)}")
@@ -231,7 +234,7 @@ class TestAuthority:
                 remedy = f"revoke it first ('./carnet pki revoke {self.folder} {again}') or take another name"
                 raise PkiError(f"'{again}' is already issued: {remedy}")
             rows = [self._make(replace(holder, name=name + suffix), p, days, key_type) for suffix, p in purposes.items()]
-            rows = [replace(row, transactions=tuple(transactions)) for row in rows]
+            rows = [replace(row, transactions=tuple(transactions), relays=relays) for row in rows]
             self._write_index([*self.issued(), *rows])
         return rows[0]
 

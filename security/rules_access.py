@@ -161,9 +161,21 @@ PATIENT_WRITTEN = TrustRule(
     "Laissez-le au patient ou au médecin traitant",
     _MATRIX,
 )
+NO_RELAY = TrustRule(
+    "ACC-016",
+    "What callers of a repository elsewhere may do is said by a registry under a matrix of rights, to an enrolled repository",
+    "Ce que peuvent les appelants d'un entrepôt distant, un registre sous une matrice des droits le dit à un entrepôt enrôlé",
+    "Nobody is told here what others may do: this registry asks no matrix of rights, or who asks is not enrolled as a repository "
+    "that passes on its callers",
+    "Personne n'apprend ici ce que d'autres peuvent faire : ce registre n'interroge pas de matrice des droits, ou qui demande "
+    "n'est pas enrôlé comme entrepôt qui transmet ses appelants",
+    "Enrol the repository's certificate with relays = true, and set security.policy at the registry as well",
+    "Enrôlez le certificat de l'entrepôt avec relays = true, et réglez security.policy au registre aussi",
+    "DMP integration guide: TD3.2",
+)
 
 #: In the order in which they are asked.
 ACCESS_RULES: tuple[TrustRule, ...] = (
     NO_ASSERTION, NO_PATIENT, NOT_IN_MATRIX, NO_COLUMN, NOT_AUTHORISED, NOT_OWN, SECRET_SESSION, NOT_IMPUTED,
-    REFERENCE_ONLY, OTHER_CHANGE, FEED, NO_REASON, NO_CONSENT, OPERATOR, PATIENT_WRITTEN,
+    REFERENCE_ONLY, OTHER_CHANGE, FEED, NO_REASON, NO_CONSENT, OPERATOR, PATIENT_WRITTEN, NO_RELAY,
 )  # fmt: skip

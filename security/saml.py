@@ -34,6 +34,7 @@ from security.saml_judging import (
     judge_certificate,
     judge_confirmation,
     judge_issued,
+    judge_relayed,
     judge_sender,
     judge_times,
     judge_use,
@@ -142,6 +143,9 @@ class Verifier:
 
     def _judge_sender(self, known: _Known, sender: Sender, now: datetime) -> None:
         options = self.options
+        if sender.relays:
+            judge_relayed(known.content, now, options.skew)
+            return
         method = judge_confirmation(known.content, sender, now, options.skew)
         judge_sender(known.said, method, sender, secured=options.secured)
         ends = known.said.not_on_or_after or now

@@ -41,6 +41,11 @@ class Sender:
     signer_der: bytes | None = None
     covered: bool = False
 
+    @property
+    def relays(self) -> bool:
+        """Whether it is a repository that passes on what its own callers sent it (`security.trust.Partner`)."""
+        return self.partner is not None and self.partner.relays
+
 
 def find_issuer(content: Content, issuers: Sequence[Issuer]) -> Issuer:
     """The row by which the assertion is judged: that of its Issuer's name, else one without a name. Raises Denied SAM-013."""
@@ -142,6 +147,14 @@ def judge_confirmation(content: Content, sender: Sender, now: datetime, skew: ti
         raise rules.VOUCHES.denied()
     stated = ", ".join(c.method.rpartition(":")[2] for c in content.confirmations)
     raise rules.CONFIRMATION.denied(problem=f"{stated}: unknown, or outside its times")
+
+
+def judge_relayed(content: Content, now: datetime, skew: timedelta) -> None:
+    """An assertion that an enrolled repository passes on: there it was judged whether the connection, the key or the signature is
+    that of its subject, and whether it was used before. Here only its times are. Raises Denied SAM-025."""
+    methods = (names.HOLDER_OF_KEY, names.BEARER, names.SENDER_VOUCHES)
+    if content.confirmations and not any(c.method in methods and _in_time(c, now, skew) for c in content.confirmations):
+        raise rules.CONFIRMATION.denied(problem="unknown, or outside its times")
 
 
 def _in_time(confirmation: Confirmation, now: datetime, skew: timedelta) -> bool:

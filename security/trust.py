@@ -56,7 +56,8 @@ class TrustOptions:
 
 @dataclass(frozen=True, slots=True)
 class Partner:
-    """One enrolled certificate: whose it is and what it may do. `transactions` empty means all."""
+    """One enrolled certificate: whose it is and what it may do. `transactions` empty means all. `relays`: a repository that
+    passes on the assertions of those who call it; its word is taken for who they are."""
 
     sha256: str
     organisation: str
@@ -64,6 +65,7 @@ class Partner:
     kind: str = ""
     identifier: str = ""
     transactions: frozenset[str] = frozenset()
+    relays: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,9 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _TRANSACTION = re.compile(r"ITI-[0-9]{1,3}")
 _KEYS: Mapping[str, type] = {
     "organisation": str, "name": str, "kind": str, "identifier": str, "certificate": str, "sha256": list, "transactions": list,
+    "relays": bool,
 }  # fmt: skip
+_KINDS: Mapping[type, str] = {str: "a text", list: "a list of texts", bool: "true or false"}
 
 
 class TrustFileError(Exception):
@@ -157,6 +159,7 @@ def partners_of_index(file: Path) -> dict[str, Partner]:
             row.kind,
             row.identifier,
             frozenset(row.transactions),
+            row.relays,
         )
         for row in rows
     }
@@ -167,7 +170,7 @@ def partners_of_toml(file: Path) -> dict[str, Partner]:
 
     `organisation` is wanted, and `certificate` (a PEM file, beside this one unless absolute) or `sha256` (a list of
     fingerprints): old and new certificate of a partner may both be enrolled. `transactions` (`["ITI-41"]`) are those it may send,
-    all when left out; `name`, `kind`, `identifier` as in `Partner`. Raises TrustFileError with everything that is wrong.
+    all when left out; `name`, `kind`, `identifier`, `relays` as in `Partner`. Raises TrustFileError with all that is wrong.
     """
     try:
         content = tomllib.loads(_content(file).decode("utf-8"))
@@ -197,7 +200,7 @@ def _partners_of_table(table: Mapping[str, Any], file: Path) -> list[Partner]:
         if key not in _KEYS:
             raise TrustFileError(f"there is no key {key}; accepted: {', '.join(_KEYS)}")
         if not isinstance(value, _KEYS[key]) or (isinstance(value, list) and not all(isinstance(one, str) for one in value)):
-            kind = "a list of texts" if _KEYS[key] is list else "a text"
+            kind = _KINDS[_KEYS[key]]
             raise TrustFileError(f"{key} = {value!r}: {kind} is expected")
     if not table.get("organisation"):
         raise TrustFileError("organisation is missing")
@@ -215,4 +218,5 @@ def _partners_of_table(table: Mapping[str, Any], file: Path) -> list[Partner]:
     if not prints:
         raise TrustFileError("certificate (a PEM file) or sha256 (a list of fingerprints) is missing")
     about = {key: table.get(key, "") for key in ("organisation", "name", "kind", "identifier")}
-    return [Partner(sha256=one, transactions=frozenset(table.get("transactions", [])), **about) for one in prints]
+    relays, transactions = table.get("relays", False), frozenset(table.get("transactions", []))
+    return [Partner(sha256=one, transactions=transactions, relays=relays, **about) for one in prints]

@@ -4,6 +4,10 @@ Under the policy `ihe` a message must only be about the patient of its assertion
 where it has none. Under a matrix a `Guard` stands before each handler: it reads the caller's rights on the record of his
 assertion, judges what the message shows, and lets the handler run as `ACTING`, to which what is hidden from him is unknown.
 A transaction that the guard does not know is refused.
+
+A repository elsewhere (`server/relay.py`) asks by ITI-18 which documents its caller may read or remove: that question is judged
+by the rows of ITI-43 and ITI-86 (`Guard._for_repository`). What it asks in its own name is which of its documents are registered,
+whether a record is closed, and what summaries are made of; of the last, only what nobody is kept from is told.
 """
 
 from __future__ import annotations
@@ -11,7 +15,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from functools import partial
 
 from lxml import etree
@@ -20,6 +25,7 @@ from metadata.datatypes import canonical_cx
 from metadata.ebrim import parse_submission
 from metadata.model import Submission
 from metadata.queries import StoredQuery, read_query
+from metadata.query_table import GET_DOCUMENTS
 from metadata.rules.rule import Refused
 from metadata.vocabulary import ResponseStatus, Transaction
 from registry.codes import CodeBook
@@ -30,7 +36,8 @@ from registry.rights_entries import Known, by_unique_id
 from registry.rights_visibility import SightVisibility
 from registry.search_visibility import Visibility
 from repository.iti43 import OnDemandSource, ProducedDocument
-from schemas.namespaces import LCM, q
+from schemas.namespaces import LCM, RIM, q
+from schemas.parse import parse
 from security import rules_access as rules
 from security.access import INVISIBLE, SECRET, Grant, Ihe, MatrixPolicy, Policy, Sight, policy_of
 from security.access_changes import masks_of
@@ -38,11 +45,11 @@ from security.rules_vihf import OTHER_PATIENT
 from security.saml_names import NORMAL
 from server.identify import assertions
 from server.settings import SettingError, Settings
-from soap.body.adhoc_query import parse_adhoc_query
+from soap.body.adhoc_query import build_adhoc_query, build_adhoc_query_response, parse_adhoc_query
 from soap.call import Answer, Call, Caller, Handler
 from storage.database import Database
 
-_SUBMIT = q(LCM, "SubmitObjectsRequest")
+_SUBMIT, _SLOT = q(LCM, "SubmitObjectsRequest"), q(RIM, "Slot")
 READ_ROWS = tuple(f"TD3.2-{state}" for state in ("plain", "masked", "invisible", "archived", "obsolete", "deleted"))
 CHANGE_ROWS = (
     "TD3.3a-mask", "TD3.3a-unmask", "TD3.3b-visible", "TD3.3d-archive", "TD3.3d-unarchive", "TD3.3c-delete"
@@ -63,6 +70,10 @@ ROWS_OF: Mapping[Transaction, tuple[str, ...]] = {
 _FEEDING = (Transaction.ITI_41, Transaction.ITI_42, Transaction.ITI_61)
 _READING = (Transaction.ITI_18, Transaction.ITI_51, Transaction.ITI_43)
 _UPDATING = (Transaction.ITI_57, Transaction.ITI_92)
+#: The parameter of a stored query in which a repository says for which transaction of its caller it asks. A registry that does
+#: not know it passes over it, as the standard demands (ITI TF-2: 3.18.4.1.2.3).
+ON_BEHALF = "$carnetTransaction"
+UNIQUE_IDS = "$XDSDocumentEntryUniqueId"
 #: Seconds. What does not succeed ends at a whole number of these after it began: to find what is hidden and keep silent about it
 #: takes a little longer than to find nothing. Refusing takes a fraction of one.
 _STEP = 0.02
@@ -80,20 +91,28 @@ def policy_in_force(settings: Settings) -> Policy:
         raise SettingError(
             f"security.consent_policies = {security.consent_policies} is asked by a matrix of rights: set security.policy as well"
         )
-    if not isinstance(policy, Ihe) and settings.role.role == "repository":
-        raise SettingError(
-            f"security.policy = {security.policy} needs registry and repository in one process, for rights stand beside the "
-            "metadata: set role.role = both, or leave security.policy = ihe"
-        )
     return policy
 
 
 def check(settings: Settings) -> None:
     """What can be told before the server starts. Raises SettingError."""
-    if not isinstance(policy_in_force(settings), Ihe) and assertions(settings) == "off":
+    security, role = settings.security, settings.role
+    relays = role.role == "repository" and (role.relay or security.policy != "ihe")
+    what = "role.relay" if role.relay and security.policy == "ihe" else f"security.policy = {security.policy}"
+    if (relays or not isinstance(policy_in_force(settings), Ihe)) and assertions(settings) == "off":
         raise SettingError(
-            f"security.policy = {settings.security.policy} asks who acts, and assertions are not looked at: give --secure and "
-            "--pki, or security.assertions with security.authorities"
+            f"{what} asks who acts, and assertions are not looked at: give --secure and --pki, or security.assertions with "
+            "security.authorities"
+        )
+    if relays and not (security.secure and role.registry_url.lower().startswith("https:")):
+        raise SettingError(
+            f"{what} with role.role = repository: the registry decides, and believes about who is calling only a repository that "
+            "shows its certificate: set security.secure (option --secure) and an https address as role.registry_url"
+        )
+    if relays and security.policy != "ihe" and settings.domain.on_demand == "persist":
+        raise SettingError(
+            f"domain.on_demand = persist is not possible with {what} and role.role = repository: what a summary becomes would be "
+            "registered in nobody's name; set domain.on_demand = summary, or serve registry and repository together"
         )
 
 
@@ -127,9 +146,12 @@ class Access:
 
     def visibility_of(self, query: StoredQuery, leaf: bool) -> Visibility | None:
         """`registry.iti18.VisibilityOf`. Raises Denied."""
+        if _ASKS_ITSELF.get():
+            return None if query.definition is GET_DOCUMENTS else self.public()
         acting = _acting()
-        refuse_other_patients(acting.grant.same_patient, query.patient_ids)
-        acting.grant.demand_references(query.definition.name, leaf)
+        if not acting.relayed:
+            refuse_other_patients(acting.grant.same_patient, query.patient_ids)
+            acting.grant.demand_references(query.definition.name, leaf)
         with self.database.read() as connection:
             return acting.visibility(connection)
 
@@ -185,6 +207,14 @@ class Guard:
         if transaction is Transaction.ITI_44:
             self._access.policy.demand_feed(transaction.code, caller.assertion, caller.partner is not None)
             return self._handler(call)
+        if transaction is Transaction.ITI_18:
+            relays = caller.partner is not None and caller.partner.relays
+            if relays and caller.assertion is None:
+                with _asking_itself():
+                    return self._handler(call)
+            behalf = _behalf_of(call)
+            if behalf is not None:
+                return self._for_repository(call, behalf, relays)
         acting = self._access.acting(caller)
         rows = ROWS_OF.get(transaction)
         if rows is None:
@@ -194,14 +224,72 @@ class Guard:
             self._access.demand_consent(acting.grant)
         if transaction in _FEEDING or transaction in _UPDATING:
             _judge_submission(acting.grant, call, feeding=transaction in _FEEDING)
-        begun, answer = time.monotonic(), None
-        try:
-            with _as(acting):
-                answer = self._handler(call)
-            return answer
-        finally:
-            if answer is None or answer.status is not ResponseStatus.SUCCESS:
-                time.sleep(_STEP - (time.monotonic() - begun) % _STEP)
+        with _as(acting):
+            return in_steps(partial(self._handler, call))
+
+    def _for_repository(self, call: Call, behalf: Transaction, relays: bool) -> Answer:
+        """GetDocuments by uniqueId of a repository: those of the documents that its caller may read (ITI-43) or remove (ITI-86).
+        What is hidden from him and what is unknown is not in the answer. Raises Denied as that transaction would here, and
+        ACC-016 for who is no repository."""
+        if not relays:
+            raise rules.NO_RELAY.denied()
+        access = self._access
+        acting = replace(access.acting(call.caller), relayed=True)
+        acting.grant.demand(*ROWS_OF[behalf])
+        if behalf in _READING:
+            access.demand_consent(acting.grant)
+        request = parse_adhoc_query(call.body)
+        query = read_query(request.id, request.slots, call.transaction, return_type=request.returnType)
+        if query.definition is not GET_DOCUMENTS:
+            raise rules.NOT_IN_MATRIX.denied(row=query.definition.name, column=acting.grant.column)
+        with _as(acting):
+            may = access.may_retrieve if behalf is Transaction.ITI_43 else access.may_remove
+            allowed = sorted(may(call.caller, query.texts(UNIQUE_IDS)))
+            if not allowed:
+                return Answer(build_adhoc_query_response(ResponseStatus.SUCCESS), ResponseStatus.SUCCESS)
+            asked = [(UNIQUE_IDS, listed(allowed)), ("$MetadataLevel", ["2"])]
+            return self._handler(replace(call, body=parse(build_adhoc_query(GET_DOCUMENTS.id, asked, request.returnType))))
+
+
+def in_steps(work: Callable[[], Answer]) -> Answer:
+    """What does not succeed ends at a whole number of steps after it began."""
+    begun, answer = time.monotonic(), None
+    try:
+        answer = work()
+        return answer
+    finally:
+        if answer is None or answer.status is not ResponseStatus.SUCCESS:
+            time.sleep(_STEP - (time.monotonic() - begun) % _STEP)
+
+
+def listed(values: Iterable[str]) -> list[str]:
+    """Each text as a value of a multi-valued parameter: one rim:Value each, for the schema allows a Value 256 characters."""
+    return ["('" + one.replace("'", "''") + "')" for one in values]
+
+
+def _behalf_of(call: Call) -> Transaction | None:
+    """For which transaction of its caller a repository asks; None where it does not say so. Raises Denied ACC-016."""
+    if not any(slot.get("name") == ON_BEHALF for slot in call.body.iter(_SLOT)):
+        return None
+    said = [value for slot in parse_adhoc_query(call.body).slots if slot.name == ON_BEHALF for value in slot.values]
+    known = {one.code: one for one in (Transaction.ITI_43, Transaction.ITI_86)}
+    found = known.get(said[0].strip("()'")) if len(said) == 1 else None
+    if found is None:
+        raise rules.NO_RELAY.denied()
+    return found
+
+
+#: A repository asks in its own name.
+_ASKS_ITSELF: ContextVar[bool] = ContextVar("asks_itself", default=False)
+
+
+@contextmanager
+def _asking_itself() -> Iterator[None]:
+    token = _ASKS_ITSELF.set(True)
+    try:
+        yield
+    finally:
+        _ASKS_ITSELF.reset(token)
 
 
 @contextmanager
@@ -252,6 +340,8 @@ class PatientCheck:
         """Raises Denied."""
         assertion = call.caller.assertion
         if assertion is not None and assertion.patient:
+            if call.transaction is Transaction.ITI_18 and _behalf_of(call) is not None:
+                raise rules.NO_RELAY.denied()  # everything is allowed here, and who asks believes that rights were judged
             refuse_other_patients(partial(self._same, canonical_cx(assertion.patient)), _patients_of(call))
         return self._handler(call)
 

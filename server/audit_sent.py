@@ -5,7 +5,7 @@ as a consumer that asks (3.18.5.1.1). The registry keeps records of its own.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ from schemas.parse import parse
 from security.audit import MAJOR, SERIOUS, SUCCESS, AuditEvent, Participant
 from security.audit_codes import DESTINATION, EXPORT, QUERY, SOURCE
 from security.audit_store import entry
+from security.refusal import Denied
 from server.audit import Trail, outcome_of_response
 from server.audit_events import Deed, human
 from soap.body.adhoc_query import LEAF_CLASS, build_adhoc_query
@@ -57,6 +58,9 @@ class AuditedPort:
         opened = trail.begin(event)
         try:
             outcome = self._port.register(request, deposit)
+        except Denied as denied:
+            trail.end(opened, SERIOUS, denied.rule)
+            raise
         except Exception as error:
             trail.end(opened, MAJOR, type(error).__name__)
             raise
@@ -65,16 +69,18 @@ class AuditedPort:
 
 
 class AuditedClient(Client):
-    """A client whose stored queries are recorded. Nobody waits for these records: what was asked gives nobody anything before it
-    stands in an answer, and that has a record of its own."""
+    """A client whose stored queries are recorded; `caller_of` tells for whom it asks. Nobody waits for these records: what was
+    asked gives nobody anything before it stands in an answer, and that has a record of its own."""
 
     trail: Trail
+    caller_of: Callable[[], Caller]
 
     @classmethod
-    def of(cls, client: Client, trail: Trail) -> AuditedClient:
+    def of(cls, client: Client, trail: Trail, caller_of: Callable[[], Caller] = Caller) -> AuditedClient:
         """One like `client`."""
         made = cls(**{one.name: getattr(client, one.name) for one in fields(client) if one.init})
         made.trail = trail
+        made.caller_of = caller_of
         return made
 
     def query(
@@ -82,7 +88,7 @@ class AuditedClient(Client):
     ) -> Found:
         """ITI-18, as `Client` does it."""
         body = parse(build_adhoc_query(query_id, slots, return_type, home))
-        events = sent_events(self.trail, Deed(Transaction.ITI_18, Caller(), self.registry, body=body))
+        events = sent_events(self.trail, Deed(Transaction.ITI_18, self.caller_of(), self.registry, body=body))
         outcome, description = SERIOUS, "no usable answer"
         try:
             found = super().query(query_id, slots, return_type, home)

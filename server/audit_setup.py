@@ -22,6 +22,7 @@ from security.syslog import Receiver
 from server.audit import Trail
 from server.audit_keeper import Keeper, KeeperOptions
 from server.audit_sent import AuditedClient, AuditedPort
+from server.relay import caller_passed_on
 from server.settings import SettingError, Settings
 from server.trust import log_handshake_failure
 from soap.call import Handler
@@ -149,6 +150,7 @@ def watch(kit: Kit, metrics: Metrics, gauges: dict[str, tuple[str, Callable[[], 
         kit.verified = trail.verified
         if kit.client is not None:
             kit.client = AuditedClient.of(kit.client, trail)
+            kit.relay = kit.relay and AuditedClient.of(kit.relay, trail, caller_passed_on)
             kit.sent = lambda port: AuditedPort(port, trail, kit.settings.role.registry_url)
         atexit.register(audit.close)
     keeper = audit.keeper

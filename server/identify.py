@@ -15,14 +15,17 @@ from typing import Any
 
 from lxml import etree
 
+from metadata.vocabulary import Transaction
+from security import rules_assertion
 from security.refusal import Denied
 from security.saml import Sender, Verifier, VerifierOptions
 from security.saml_issuers import DEFAULT_ISSUERS, Issuer, IssuerFileError, read_issuers
+from security.saml_signature import find_assertion
 from security.saml_uses import StoredUses
 from security.trust_files import LiveTrust
 from server.settings import SettingError, Settings
 from server.trust import identify_node, node_of
-from soap.call import Caller
+from soap.call import Answer, Call, Caller, Handler
 from soap.request import Identify
 from soap.signing import SIGNER
 from storage.database import Database
@@ -39,6 +42,8 @@ def identify_of(settings: Settings, trust: LiveTrust, database: Database) -> Ide
 
     def identify(environ: Mapping[str, Any], headers: Sequence[etree._Element]) -> Caller:
         caller = node(environ, headers)
+        if caller.partner is not None and caller.partner.relays and find_assertion(headers) is None:
+            return caller  # a repository asks in its own name; `Asserted` says what it may ask
         sender = Sender(caller.certificate_der, caller.partner, environ.get(SIGNER))
         try:
             assertion = verifier.verify(headers, sender)
@@ -48,6 +53,19 @@ def identify_of(settings: Settings, trust: LiveTrust, database: Database) -> Ide
         return replace(caller, assertion=assertion)
 
     return identify
+
+
+class Asserted:
+    """A handler where each message needs an assertion, but a stored query that an enrolled repository asks in its own name."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+
+    def __call__(self, call: Call) -> Answer:
+        """Raises Denied SAM-001."""
+        if call.caller.assertion is None and call.transaction is not Transaction.ITI_18:
+            raise rules_assertion.REQUIRED.denied()
+        return self._handler(call)
 
 
 def verifier_of(settings: Settings, trust: LiveTrust, database: Database) -> Verifier | None:

@@ -116,6 +116,10 @@ class Role:
         True, "ask that registry before documents are given out or removed (ITI-43, ITI-86) whether the patient's record is "
         "closed; no answer hides nothing; needless where the registry is not a Carnet",
     )  # fmt: skip
+    relay: bool = setting(
+        False, "pass on to that registry the assertion of who is calling, with ITI-42 (docs/rights.md); under a matrix of rights "
+        "(security.policy) it is passed on whatever stands here, and the registry is asked before ITI-43 and ITI-86",
+    )  # fmt: skip
     repository_unique_id: str = setting("", "repositoryUniqueId (an OID); empty: made once and kept in the store")
     home_community_id: str = setting("", "homeCommunityId put on answers (urn:oid:...); empty: none")
 
@@ -660,6 +664,8 @@ def check(settings: Settings) -> None:
             f"{settings.origins.get('role.registry_url')}: role.registry_url = {role.registry_url!r} is not accepted; accepted: "
             "http://host:port/path or https://host/path"
         )
+    if role.role != "repository" and role.relay:
+        raise SettingError(f"role.relay is only used with role.role = repository; role.role is {role.role}")
     if role.role != "repository" and role.registry_url:
         raise SettingError(f"role.registry_url is only used with role.role = repository; role.role is {role.role}")
 

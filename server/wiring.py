@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,12 +54,13 @@ from server.enumeration import Enumeration
 from server.explain_page import EXPLAIN_PATH
 from server.health import HealthCheck
 from server.housekeeping import Housekeeping
-from server.identify import identify_of
+from server.identify import Asserted, assertions, identify_of
 from server.identity import repository_unique_id
 from server.identity_feed import authorities, identity_feed, mllp_secured
 from server.journal import Journal
 from server.metrics import Metrics
 from server.mllp import MllpListener
+from server.relay import PassedOn, RemoteAccess, denied_by, relaying, security_passed_on
 from server.room_options import (
     limits_of,
     query_options,
@@ -89,7 +90,8 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Kit:
-    """An open store. `registry` sees the registry's side of its documents: from the same database, or by ITI-18."""
+    """An open store. `registry` sees the registry's side of its documents: from the same database, or by ITI-18. `relay` is the
+    client that passes on to a registry elsewhere who is calling; None where nobody is passed on."""
 
     settings: Settings
     database: Database
@@ -97,6 +99,7 @@ class Kit:
     index: DocumentIndex
     repository_unique_id: str
     client: Client | None
+    relay: Client | None = None
     trust: LiveTrust | None = None
     verified: Callable[[str, SignatureRecord], None] = lambda patient, record: None
     sent: Callable[[RegistryPort], RegistryPort] = lambda port: port
@@ -111,8 +114,9 @@ class Kit:
 
     def close(self) -> None:
         self.database.close()
-        if self.client is not None:
-            self.client.close()
+        for client in (self.client, self.relay):
+            if client is not None:
+                client.close()
 
 
 def open_kit(settings: Settings, alarm: Callable[[str], None] | None = None) -> Kit:
@@ -131,7 +135,8 @@ def open_kit(settings: Settings, alarm: Callable[[str], None] | None = None) -> 
             signer=request_signer(settings),
         )
     name = role.repository_unique_id or ("" if role.role == "registry" else repository_unique_id(database))
-    return Kit(settings, database, store, DocumentIndex(database), name, client)
+    relay = replace(client, security=security_passed_on) if client is not None and relaying(settings) else None
+    return Kit(settings, database, store, DocumentIndex(database), name, client, relay)
 
 
 @dataclass(slots=True)
@@ -197,15 +202,24 @@ def build(
 
 
 def handlers(kit: Kit) -> dict[Transaction, Handler]:
-    """The transactions of the role."""
+    """The transactions of the role, with the policy of rights before each."""
     codes = CodeBook()
-    access = access_of(kit.settings, kit.database, codes)
+    here = access_of(kit.settings, kit.database, codes)
+    access = RemoteAccess(kit.relay) if here is not None and kit.relay is not None else here
     served: dict[Transaction, Handler] = {}
     if kit.settings.role.role != "repository":
-        served |= registry_handlers(kit, codes, access)
+        served |= registry_handlers(kit, codes, here)
     if kit.settings.role.role != "registry":
         served |= repository_handlers(kit, codes, access)
-    return checked(served, kit.database) if access is None else access.guarded(served)
+    if access is not None:
+        guarded = access.guarded(served)
+    elif kit.relay is not None:
+        guarded = {transaction: PassedOn(handler) for transaction, handler in served.items()}
+    else:
+        guarded = checked(served, kit.database)
+    if assertions(kit.settings) != "require":
+        return guarded
+    return {transaction: Asserted(handler) for transaction, handler in guarded.items()}
 
 
 def registry_handlers(kit: Kit, codes: CodeBook, access: Access | None = None) -> dict[Transaction, Handler]:
@@ -230,12 +244,12 @@ def registry_handlers(kit: Kit, codes: CodeBook, access: Access | None = None) -
     return served
 
 
-def repository_handlers(kit: Kit, codes: CodeBook, access: Access | None = None) -> dict[Transaction, Handler]:
+def repository_handlers(kit: Kit, codes: CodeBook, access: Access | RemoteAccess | None = None) -> dict[Transaction, Handler]:
     """The Document Repository, with its registry in this process or elsewhere."""
     options = repository_options(kit.settings, kit.repository_unique_id)
     port: RegistryPort
     if kit.client is not None:
-        port = kit.sent(Remote(kit.database, sending(kit.client), asking(kit.registry)))
+        port = kit.sent(Remote(kit.database, sending(kit.relay or kit.client), asking(kit.registry)))
     else:
         port = InProcess(registering_here(_registering(kit, codes)))
     signed_sets = signed_sets_of(kit.settings, kit.store, kit.index, kit.trust, kit.verified)
@@ -251,7 +265,9 @@ def repository_handlers(kit: Kit, codes: CodeBook, access: Access | None = None)
     }
 
 
-def _on_demand(kit: Kit, codes: CodeBook, provide: ProvideAndRegister, access: Access | None = None) -> OnDemandSource | None:
+def _on_demand(
+    kit: Kit, codes: CodeBook, provide: ProvideAndRegister, access: Access | RemoteAccess | None = None
+) -> OnDemandSource | None:
     """Who makes the documents of On-Demand entries."""
     wanted = kit.settings.domain.on_demand
     if wanted == "off":
@@ -266,10 +282,10 @@ def _on_demand(kit: Kit, codes: CodeBook, provide: ProvideAndRegister, access: A
     return access.summaries(source) if access else source
 
 
-def _ask_here(kit: Kit, codes: CodeBook, access: Access | None) -> Ask:
+def _ask_here(kit: Kit, codes: CodeBook, access: Access | RemoteAccess | None) -> Ask:
     from server.summary_records import ask_here
 
-    return ask_here(Search(kit.database, codes), access.public if access else None)
+    return ask_here(Search(kit.database, codes), access.public if isinstance(access, Access) else None)
 
 
 def _not_open(kit: Kit) -> NotOpen:
@@ -298,8 +314,8 @@ def registering_here(registry: RegisterDocumentSet) -> Registers:
 
 def sending(client: Client) -> Sends:
     """ITI-42 as the repository's port wants it: no usable answer is `RegistryUnreachable`, and `RegistryNotReached` when
-    nothing was sent."""
-    from soap.client_errors import ClientError, NotConnected
+    nothing was sent. Raises Denied where the registry refuses whom the message is sent for."""
+    from soap.client_errors import ClientError, NotConnected, SoapFault
 
     def send(element: etree._Element) -> tuple[str, Sequence[RegistryError]]:
         try:
@@ -307,7 +323,8 @@ def sending(client: Client) -> Sends:
         except NotConnected as error:
             raise RegistryNotReached(str(error)) from error
         except ClientError as error:
-            raise RegistryUnreachable(str(error)) from error
+            denied = denied_by(error) if isinstance(error, SoapFault) and client.security is not None else None
+            raise denied or RegistryUnreachable(str(error)) from error
         return status, [RegistryError(e.error_code, e.code_context, e.severity, e.location) for e in errors]
 
     return send

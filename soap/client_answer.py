@@ -189,11 +189,11 @@ def _body(root: etree._Element, response: Response) -> etree._Element:
 
 def _fault12(fault: etree._Element, response: Response) -> SoapFault:
     texts = fault.findall(f"{q(SOAP12, 'Reason')}/{q(SOAP12, 'Text')}")
-    english = [text for text in texts if (text.get(q(XML, "lang")) or "").lower().startswith("en")]
-    reason = " ".join((text.text or "").strip() for text in (english or texts)[:1])
+    said = {(text.get(q(XML, "lang")) or "").lower()[:2]: (text.text or "").strip() for text in reversed(texts)}
+    reason = said.get("en") or " ".join((text.text or "").strip() for text in texts[:1])
     code = fault.findtext(f"{q(SOAP12, 'Code')}/{q(SOAP12, 'Value')}") or ""
     subcode = fault.findtext(f"{q(SOAP12, 'Code')}/{q(SOAP12, 'Subcode')}/{q(SOAP12, 'Value')}") or ""
-    return _fault(response, code, reason, subcode, fault.find(q(SOAP12, "Detail")))
+    return _fault(response, code, reason, subcode, fault.find(q(SOAP12, "Detail")), said.get("fr", ""))
 
 
 def _fault11(fault: etree._Element, response: Response) -> SoapFault:
@@ -201,7 +201,9 @@ def _fault11(fault: etree._Element, response: Response) -> SoapFault:
     return _fault(response, fault.findtext("faultcode") or "", reason, "", fault.find("detail"))
 
 
-def _fault(response: Response, code: str, reason: str, subcode: str, detail: etree._Element | None) -> SoapFault:
+def _fault(
+    response: Response, code: str, reason: str, subcode: str, detail: etree._Element | None, french: str = ""
+) -> SoapFault:
     diagnosis = detail.find(q(DIAGNOSIS, "Diagnosis")) if detail is not None else None
     said = ""
     if detail is not None and diagnosis is None:
@@ -215,4 +217,5 @@ def _fault(response: Response, code: str, reason: str, subcode: str, detail: etr
         rule=diagnosis.get("rule", "") if diagnosis is not None else "",
         remedy=(diagnosis.findtext(q(DIAGNOSIS, "Remedy")) or "") if diagnosis is not None else "",
         detail=said,
+        reason_fr=french,
     )

@@ -46,7 +46,8 @@ _HINTS = {
 
 
 class SoapFault(ClientError):
-    """A SOAP fault. `code` and `subcode` are local names, `rule` and `remedy` what our own server puts into the detail."""
+    """A SOAP fault. `code` and `subcode` are local names, `rule` and `remedy` what our own server puts into the detail;
+    `reason_fr` is the reason in French where there is one."""
 
     def __init__(
         self,
@@ -59,6 +60,7 @@ class SoapFault(ClientError):
         rule: str = "",
         remedy: str = "",
         detail: str = "",
+        reason_fr: str = "",
     ) -> None:
         name = f"{code}/{subcode}" if subcode else code
         more = f" ({detail})" if detail and detail not in reason else ""
@@ -71,6 +73,7 @@ class SoapFault(ClientError):
         self.rule = rule
         self.remedy = remedy
         self.detail = detail
+        self.reason_fr = reason_fr
 
 
 class BadAnswer(ClientError):

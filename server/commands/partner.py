@@ -30,7 +30,8 @@ def command() -> None:
 @click.option("--organisation", required=True, metavar="TEXT", help="Whose certificate it is.")
 @click.option("--identifier", default="", metavar="ID", help="Its national identifier (Struct_IdNat).")
 @click.option("--transaction", "transactions", multiple=True, metavar="ITI-41", help="It may send; repeatable (default: all).")
-def add(file: Path, certificate: Path, organisation: str, identifier: str, transactions: tuple[str, ...]) -> None:
+@click.option("--relays", is_flag=True, help="It is a repository, which is believed about who calls it (docs/rights.md).")
+def add(file: Path, certificate: Path, transactions: tuple[str, ...], **about: Any) -> None:
     """Enrol the certificate(s) of a PEM file in FILE, which is made when it is not there. A running server reads it at once."""
     known = {t.code for t in Transaction}
     for wrong in (one for one in transactions if one not in known):
@@ -40,7 +41,7 @@ def add(file: Path, certificate: Path, organisation: str, identifier: str, trans
         before = file.read_text("utf-8") if file.exists() else ""
         if before:
             partners_of_toml(file)  # a file that is wrong is mended first
-        said = {"organisation": organisation, "identifier": identifier, "sha256": prints, "transactions": list(transactions)}
+        said = {**about, "sha256": prints, "transactions": list(transactions)}
         rows = [f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in said.items() if value]
         partial = file.with_name(f".{file.name}.{os.getpid()}")
         partial.write_text(before + ("\n" if before else "") + "[[partner]]\n" + "".join(rows), encoding="utf-8")
@@ -56,7 +57,7 @@ def add(file: Path, certificate: Path, organisation: str, identifier: str, trans
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}") from None
     for one in prints:
-        click.echo(f"{organisation}  {one}  {' '.join(transactions) or 'all'}")
+        click.echo(f"{about['organisation']}  {one}  {' '.join(transactions) or 'all'}")
 
 
 @command.command("list")
@@ -86,11 +87,11 @@ def show(as_json: bool, **given: Any) -> None:
 
 
 def _sends(partner: Partner) -> str:
-    return " ".join(sorted(partner.transactions)) or "all"
+    return (" ".join(sorted(partner.transactions)) or "all") + (" (relays)" if partner.relays else "")
 
 
 def _row(partner: Partner) -> dict[str, object]:
     return {
         "organisation": partner.organisation, "name": partner.name, "kind": partner.kind, "identifier": partner.identifier,
-        "transactions": sorted(partner.transactions), "sha256": partner.sha256,
+        "transactions": sorted(partner.transactions), "relays": partner.relays, "sha256": partner.sha256,
     }  # fmt: skip

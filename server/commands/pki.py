@@ -47,18 +47,21 @@ def init(folder: str) -> None:
 @click.option("--transaction", "transactions", multiple=True, metavar="ITI-41", help="It may send; repeatable (default: all).")
 @click.option("--days", default=730, show_default=True, help="How long it is valid; below 0: expired already.")
 @click.option("--key-type", type=click.Choice(["rsa", "ec"]), default="rsa", show_default=True, help="RSA 2048 or P-256.")
+@click.option("--relays", is_flag=True, help="Of a repository's server: its registry believes it about who calls it.")
 @click.option("--apart", is_flag=True, help="Of a person: NAME.crt to authenticate, NAME.sign.crt to sign, as on a real card.")
 def issue(folder: str, name: str, kind: str, hosts: tuple[str, ...], transactions: tuple[str, ...], **about: Any) -> None:
     """Write NAME.crt and NAME.key, and enrol them."""
     known = {t.code for t in Transaction}
     for wrong in (one for one in transactions if one not in known):
         raise UsageError(f"--transaction {wrong}: there is no such transaction here; accepted: {', '.join(sorted(known))}")
-    days, key_type, apart = (about.pop(key) for key in ("days", "key_type", "apart"))
+    days, key_type, apart, relays = (about.pop(key) for key in ("days", "key_type", "apart", "relays"))
     if hosts:
         about["hosts"] = hosts
     try:
         authority = TestAuthority(folder)
-        row = authority.issue(kind, name, days=days, key_type=key_type, apart=apart, transactions=transactions, **about)
+        row = authority.issue(
+            kind, name, days=days, key_type=key_type, apart=apart, relays=relays, transactions=transactions, **about
+        )
     except (PkiError, OSError, ValueError) as error:
         raise UsageError(str(error)) from None
     click.echo(f"{authority.folder / row.name}.crt  {row.subject}")
@@ -92,5 +95,5 @@ def show(folder: str, as_json: bool) -> None:
 
 
 def _cells(row: Issued) -> list[str]:
-    sends = " ".join(row.transactions) or "all"
+    sends = (" ".join(row.transactions) or "all") + (" (relays)" if row.relays else "")
     return [row.name, row.kind, row.identifier, row.not_after[:10], row.revoked or "-", sends]

@@ -76,13 +76,13 @@ class Cards:
     """The test authority, and the callers of every column."""
 
     def __init__(self, folder: Path) -> None:
-        self._authority = TestAuthority.create(folder)
-        self._folder = folder
+        self.authority = TestAuthority.create(folder)
+        self.folder = folder
         self.hospital = self._card("structure", "hospital", identifier=HOSPITAL, organisation="Hospital")
 
     def _card(self, kind: str, name: str, **about: str) -> SigningCard:
-        self._authority.issue(kind, name, key_type="ec", **about)
-        return SigningCard((self._folder / f"{name}.crt").read_bytes(), (self._folder / f"{name}.key").read_bytes())
+        self.authority.issue(kind, name, key_type="ec", **about)
+        return SigningCard((self.folder / f"{name}.crt").read_bytes(), (self.folder / f"{name}.key").read_bytes())
 
     def person(self, name: str, number: int, profession: str = "10", know_how: str = "SM26") -> Caller:
         subject = f"8999{number:08}"
@@ -122,14 +122,20 @@ class RightsWorld:
         make = mtom_request if parts or transaction in ("ITI-41", "ITI-43") else None
         action = ACTIONS[transaction]
         kind, package = make(action, body, target, parts) if make else soap_request(action, body, target)
-        security = f'<wsse:Security xmlns:wsse="{WSSE}">'.encode() + assertion + b"</wsse:Security></soap:Header>"
-        return post(target, kind, package.replace(b"</soap:Header>", security, 1))
+        if assertion:
+            security = f'<wsse:Security xmlns:wsse="{WSSE}">'.encode() + assertion + b"</wsse:Security></soap:Header>"
+            package = package.replace(b"</soap:Header>", security, 1)
+        return self.post(assertion, target, kind, package)
 
-    def provide(self, assertion: bytes, submission: Submission) -> Answer:
+    def post(self, assertion: bytes, url: str, content_type: str, body: bytes) -> Answer:
+        """To a server that asks nobody for a certificate."""
+        return post(url, content_type, body)
+
+    def provide(self, assertion: bytes, submission: Submission, url: str = "") -> Answer:
         """ITI-41, each document with its own uniqueId as content."""
         ids = {entry.id: f"part-{n}@kit" for n, entry in enumerate(submission.entries, 1)}
         parts = [Part(ids[e.id], content_of(e)) for e in submission.entries]
-        return self.send(assertion, "ITI-41", provide_body(submission.xml(), list(ids.items())), parts)
+        return self.send(assertion, "ITI-41", provide_body(submission.xml(), list(ids.items())), parts, url)
 
     def find(self, assertion: bytes, patient: str, return_type: str = "LeafClass") -> Answer:
         statuses = quoted(APPROVED, DEPRECATED, ARCHIVED, DELETED)
@@ -184,21 +190,25 @@ def question_of(answer: Answer) -> str:
     return answer.envelope.findtext(f"{{{SOAP}}}Header/{{{WSA}}}RelatesTo", "")
 
 
-@contextlib.contextmanager
-def open_rights(folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[RightsWorld]:
-    """A server under the matrix of the DMP."""
-    cards = Cards(folder / "pki")
+def rights_settings(folder: Path) -> dict[str, str]:
+    """A server under the matrix of the DMP, its authority in `folder`/pki."""
     (folder / "domains").mkdir()
     (folder / "domains" / "rights.toml").write_text(DOMAIN)
     (folder / "issuers.toml").write_text(ISSUERS)
-    settings = {
+    return {
         "CARNET_SECURITY_PKI": str(folder / "pki"),
         "CARNET_SECURITY_POLICY": "dmp-fr",
         "CARNET_SECURITY_ASSERTION_ISSUERS": str(folder / "issuers.toml"),
         "CARNET_DOMAIN_FOLDER": str(folder / "domains"),
         "CARNET_DOMAIN_PROFILE": "rights",
-        **(environ or {}),
     }
+
+
+@contextlib.contextmanager
+def open_rights(folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[RightsWorld]:
+    """A server under the matrix of the DMP."""
+    cards = Cards(folder / "pki")
+    settings = {**rights_settings(folder), **(environ or {})}
     with open_proof(folder / "data", environ=settings) as proof:
         database = open_database(f"sqlite:///{folder / 'data' / 'carnet.sqlite'}")
         try:

@@ -24,6 +24,7 @@ from tests.proof.rights_callers import (
     PURPOSES,
     SECRET,
     Caller,
+    Cards,
     Imputed,
     RightsWorld,
     open_rights,
@@ -71,7 +72,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RightsWorld]:
 
 @pytest.fixture(scope="module")
 def people(world: RightsWorld) -> dict[str, Caller]:
-    cards = world.cards
+    return people_of(world.cards)
+
+
+def people_of(cards: Cards) -> dict[str, Caller]:
+    """Who acts in the columns, by the column's name."""
     return {
         "NM": cards.person("nurse", 1, "60", ""),
         "MD": cards.person("doctor", 2),

@@ -1,0 +1,185 @@
+"""Rights where registry and repository are two processes: the registry decides, the repository asks and passes on who is calling.
+
+Both over mutual TLS with real cards. The cells of the matrix are those of `test_rights_matrix.py`, and so are the checks.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from metadata.rules.rule import Refused
+from metadata.vocabulary import ErrorCode
+from registry.rights import Right
+from server.relay import RemoteAccess
+from soap.call import Caller
+from soap.client import Client
+from tests.nist.target import run_command
+from tests.nist.wire import Answer
+from tests.proof.messages import Entry, Submission, query, quoted, retrieval
+from tests.proof.rights_apart import ApartWorld, open_apart
+from tests.proof.rights_callers import MASKED, NORMAL, refused_by
+from tests.proof.rights_callers import Caller as Person
+from tests.proof.test_masking import alike, remove_documents
+from tests.proof.test_rights_matrix import COLUMNS, READ, Stage, check_feeding, check_reading, people_of, set_up
+from tests.proof.update_messages import APPROVED, ARCHIVED
+
+#: With `--long` all of them.
+SOME = (("m526", "NMn"), ("m526", "CPE"), ("own", "RL"))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApartWorld]:
+    with open_apart(tmp_path_factory.mktemp("apart")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def people(world: ApartWorld) -> dict[str, Person]:
+    return people_of(world.cards)
+
+
+@pytest.fixture(scope="module")
+def stages(world: ApartWorld, people: dict[str, Person], long: bool) -> list[Stage]:
+    return [set_up(world, people, sheet, column) for sheet, column in (COLUMNS if long else SOME)]
+
+
+def test_feeding_and_reading_by_the_cells_of_the_matrix(stages: list[Stage]) -> None:
+    for stage in stages:
+        for row in ("TD2.1", "TD2.2"):
+            check_feeding(stage, row)
+        for row in READ:
+            check_reading(stage, row)
+
+
+# -------------------------------------------------------------------------------------------------------- what is hidden
+
+
+@pytest.fixture(scope="module")
+def masked(world: ApartWorld, people: dict[str, Person]) -> tuple[str, Entry, Entry]:
+    """A patient, a plain document and a masked one of another doctor, whom the nurse may consult but for the masked one."""
+    patient = world.patient()
+    for one in ("NM", "other"):
+        world.rights.give(patient, Right.AUTHORISED, people[one].subject)
+    plain, hidden = Entry(patient), Entry(patient, confidentiality=(NORMAL, MASKED))
+    answer = world.provide(people["other"].says(patient), Submission(patient, [plain, hidden]))
+    assert answer.status == "Success", (answer.fault, answer.errors)
+    return patient, plain, hidden
+
+
+def test_what_is_hidden_is_retrieved_and_removed_like_what_is_unknown(
+    world: ApartWorld, people: dict[str, Person], masked: tuple[str, Entry, Entry]
+) -> None:
+    patient, plain, hidden = masked
+    said, absent = people["NM"].says(patient), Entry(patient)
+    assert alike(world.retrieve(said, [hidden]), world.retrieve(said, [absent]))
+    both = world.retrieve(said, [plain, hidden])
+    assert list(both.documents()) == [plain.uid] and both.codes == ["XDSDocumentUniqueIdError"]
+    assert alike(remove_documents(world, said, hidden.uid), remove_documents(world, said, absent.uid))
+    assert refused_by(remove_documents(world, said, plain.uid)) == "ACC-006"  # seen, and another's
+    assert list(world.retrieve(people["other"].says(patient), [hidden]).documents()) == [hidden.uid]
+
+
+def test_a_record_that_is_not_open_and_one_that_nobody_knows_are_refused_alike(
+    world: ApartWorld, people: dict[str, Person], masked: tuple[str, Entry, Entry]
+) -> None:
+    patient, plain, _ = masked
+    stranger = people["MD"]
+    answers = [world.retrieve(stranger.says(one), [plain]) for one in (patient, world.patient(), "9^^^&1.2.250.1.999.1.4.8&ISO")]
+    assert [refused_by(one) for one in answers] == ["ACC-005"] * 3
+    assert alike(answers[0], answers[1]) and alike(answers[0], answers[2])
+    texts = [e.text for e in answers[0].envelope.iter() if isinstance(e.tag, str) and e.tag.endswith("}Text")]
+    assert len(texts) == 2 and "le dossier n'est pas ouvert" in str(texts[1]), texts
+
+
+def test_what_the_registry_refuses_is_not_kept(world: ApartWorld, people: dict[str, Person]) -> None:
+    """The refusal is the registry's, word for word; of the document nothing can be found."""
+    patient = world.patient()
+    world.rights.give(patient, Right.BLOCKED, people["NM"].subject)
+    entry = Entry(patient)
+    answer = world.provide(people["NM"].says(patient), Submission(patient, [entry]))
+    assert refused_by(answer) == "ACC-005" and "DMPAccessDeniedByRightsService" in str(answer.fault)
+    store = world.data.parent / "repository" / "carnet.sqlite"
+    with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as rows:
+        assert rows.execute("select count(*) from document where unique_id = ?", (entry.uid,)).fetchone() == (0,)
+    assert refused_by(world.retrieve(b"", [entry])) == "SAM-001"
+
+
+def test_the_author_is_who_sent_it_to_the_repository(world: ApartWorld, people: dict[str, Person]) -> None:
+    patient = world.patient()
+    world.rights.give(patient, Right.AUTHORISED, people["MD"].subject)
+    said, entry = people["MD"].says(patient), Entry(patient)
+    assert world.provide(said, Submission(patient, [entry])).status == "Success"
+    assert world.restatus(said, entry, APPROVED, ARCHIVED).status == "Success"  # TD3.3d-archive: own documents only
+
+
+# ----------------------------------------------------------------------------------------------------- who may pass on
+
+
+def by_nobody(world: ApartWorld, card: str, said: bytes, entry: Entry, behalf: str) -> Answer:
+    """The question of a repository, sent by somebody else."""
+    slots = {"$XDSDocumentEntryUniqueId": quoted(entry.uid), "$carnetTransaction": f"'{behalf}'"}
+    return world.send(said, "ITI-18", query("GetDocuments", slots), url=world.proof.client.registry)
+
+
+def test_only_an_enrolled_repository_is_told_what_others_may_do(
+    world: ApartWorld, people: dict[str, Person], masked: tuple[str, Entry, Entry]
+) -> None:
+    patient, plain, _ = masked
+    said = people["NM"].says(patient)
+    for behalf in ("ITI-43", "ITI-86", "ITI-41"):
+        assert refused_by(by_nobody(world, "nurse", said, plain, behalf)) == "ACC-016"
+
+
+def test_an_assertion_that_another_partner_passes_on_is_not_believed(
+    world: ApartWorld, people: dict[str, Person], masked: tuple[str, Entry, Entry]
+) -> None:
+    patient, plain, _ = masked
+    world.cards.authority.issue("server", "other-server", key_type="ec")
+    said = people["NM"].says(patient)
+    body = query("GetDocuments", {"$XDSDocumentEntryUniqueId": quoted(plain.uid)})
+    world_as = ApartWorld(world.proof, world.cards, world.rights, world.data, world.registry, world.settings)
+    world_as.post = lambda assertion, url, kind, package: world.post_as("other-server", url, kind, package)  # type: ignore[method-assign]
+    assert refused_by(world_as.send(said, "ITI-18", body)) == "SAM-027"
+    world_as.post = lambda assertion, url, kind, package: world.post_as("repository", url, kind, package)  # type: ignore[method-assign]
+    assert world_as.send(said, "ITI-18", body).status == "Success"
+    unsaid = world_as.send(b"", "ITI-42", Submission(patient, [Entry(patient)]).xml())
+    assert refused_by(unsaid) == "SAM-001"  # in its own name a repository asks, and does nothing else
+
+
+def test_the_trail_of_the_registry_names_who_calls_the_repository(
+    world: ApartWorld, people: dict[str, Person], masked: tuple[str, Entry, Entry]
+) -> None:
+    patient, plain, _ = masked
+    assert list(world.retrieve(people["NM"].says(patient), [plain]).documents()) == [plain.uid]
+    show = ["audit", "show", "--data", str(world.data), "--patient", patient, "--json"]
+    told = json.loads(run_command([sys.executable, "-m", "server", *show]))
+    assert [one for one in told if "ITI-18" in json.dumps(one) and people["NM"].subject in json.dumps(one)], told
+
+
+def test_a_repository_that_is_not_believed_gives_and_takes_nothing(
+    world: ApartWorld, people: dict[str, Person], masked: tuple[str, Entry, Entry], tmp_path: Path
+) -> None:
+    patient, plain, _ = masked
+    world.cards.authority.issue("server", "unbelieved", key_type="ec")
+    with world.another_repository(tmp_path / "data", "unbelieved") as url:
+        said, fresh = people["other"].says(patient), Entry(patient)
+        for answer in (
+            world.send(said, "ITI-43", retrieval([plain.uid]), url=url),
+            world.provide(said, Submission(patient, [fresh]), url=url),
+        ):
+            assert answer.status == "Failure" and answer.codes == ["XDSRegistryNotAvailable"], (answer.fault, answer.errors)
+
+
+def test_without_a_registry_that_answers_nothing_is_given() -> None:
+    """Port 9 discards, and nobody listens there."""
+    access = RemoteAccess(Client(registry="http://127.0.0.1:9/xds/registry"))
+    for ask in (access.may_retrieve, access.may_remove):
+        with pytest.raises(Refused) as refused:
+            ask(Caller(), ["1.2.3"])
+        assert [one.code for one in refused.value.findings] == [ErrorCode.XDSRegistryNotAvailable]
