@@ -31,8 +31,7 @@ SIZE = 24_000
 
 _APPROVED = "urn:oasis:names:tc:ebxml-regrep:StatusType:Approved"
 _OWN = (
-    (re.compile(r'="urn:uuid:[0-9a-f-]{36}"(?= objectType| identificationScheme| lid| classificationScheme)'), '="urn:uuid:"'),
-    (re.compile(r'(lid|registryObject|classifiedObject)="urn:uuid:[0-9a-f-]{36}"'), r'\1="urn:uuid:"'),
+    (re.compile(r' (id|lid|registryObject|classifiedObject)="urn:uuid:[0-9a-f-]{36}"'), r' \1="urn:uuid:"'),
     (re.compile(r"<rim:Value>(?:[0-9]{14}|[0-9a-f]{40}|[0-9]{1,9})</rim:Value>"), "<rim:Value></rim:Value>"),
     (re.compile(r"<rim:Value>PID-[0-9]+\|[^<]*</rim:Value>"), "<rim:Value>PID-|</rim:Value>"),
     (re.compile(r'value="[0-9.]{20,}"'), 'value="1.2.250.1."'),
@@ -58,19 +57,21 @@ _MORE = (
     '<rim:Value>2.16.840.1.113883.6.1</rim:Value><rim:Value>2.16.840.1.113883.6.96</rim:Value><rim:Value>2.16.840.1.113883.5.25'
     "</rim:Value><rim:Value>1.3.6.1.4.1.19376.1.2.3</rim:Value>",
     '<rim:Value>en-US</rim:Value><rim:Value>de-DE</rim:Value><rim:Value>it-IT</rim:Value>'
-    '<rim:LocalizedString xml:lang="en-US" value="',
+    '" xml:lang="en-US"></rim:LocalizedString>',
     'mimeType="application/pdf" mimeType="text/plain" mimeType="image/jpeg" mimeType="application/dicom" objectType='
     '"urn:uuid:34268e47-fdf5-41a6-ba33-82133c465248"',
     "<rim:Description><rim:LocalizedString value=",
     'status="urn:oasis:names:tc:ebxml-regrep:StatusType:Deprecated"',
-    '<rim:Classification id="urn:uuid:" objectType="urn:oasis:names:tc:ebxml-regrep:ObjectType:RegistryObject:Classification" '
-    'classificationNode="urn:uuid:d9d542f3-6cc4-48b6-8870-ea235fbc94c2" classifiedObject="urn:uuid:"/>',
-    '<rim:Classification id="urn:uuid:" objectType="urn:oasis:names:tc:ebxml-regrep:ObjectType:RegistryObject:Classification" '
-    'classificationScheme="urn:uuid:1ba97051-7806-41a8-a48b-8fce7af683c5" classifiedObject="urn:uuid:" nodeRepresentation="',
-    'identificationScheme="urn:uuid:75df8f67-9973-4fbe-a900-df66cefecc5a" value="\x01"><rim:Name><rim:LocalizedString '
-    'value="XDSFolder.uniqueId"/></rim:Name></rim:ExternalIdentifier>',
-    'identificationScheme="urn:uuid:f64ffdf0-4b97-4e06-b79f-a52b38ec2f8a" value="\x01"><rim:Name><rim:LocalizedString '
-    'value="XDSFolder.patientId"/></rim:Name></rim:ExternalIdentifier>',
+    '<rim:Classification classificationNode="urn:uuid:d9d542f3-6cc4-48b6-8870-ea235fbc94c2" classifiedObject="urn:uuid:" '
+    'id="urn:uuid:" objectType="urn:oasis:names:tc:ebxml-regrep:ObjectType:RegistryObject:Classification"></rim:Classification>',
+    '<rim:Classification classificationScheme="urn:uuid:1ba97051-7806-41a8-a48b-8fce7af683c5" classifiedObject="urn:uuid:" '
+    'id="urn:uuid:" nodeRepresentation="',
+    'identificationScheme="urn:uuid:75df8f67-9973-4fbe-a900-df66cefecc5a" objectType="'
+    'urn:oasis:names:tc:ebxml-regrep:ObjectType:RegistryObject:ExternalIdentifier" registryObject="urn:uuid:" value="\x01">'
+    '<rim:Name><rim:LocalizedString value="XDSFolder.uniqueId"></rim:LocalizedString></rim:Name></rim:ExternalIdentifier>',
+    'identificationScheme="urn:uuid:f64ffdf0-4b97-4e06-b79f-a52b38ec2f8a" objectType="'
+    'urn:oasis:names:tc:ebxml-regrep:ObjectType:RegistryObject:ExternalIdentifier" registryObject="urn:uuid:" value="\x01">'
+    '<rim:Name><rim:LocalizedString value="XDSFolder.patientId"></rim:LocalizedString></rim:Name></rim:ExternalIdentifier>',
 )
 
 

@@ -2,8 +2,12 @@
 
 A *fragment* is one registry object as bytes, complete and self-contained under the prefix `rim`, which the envelope
 declares. It is built once, when the object is registered; a query joins fragments and builds nothing. What may change
-afterwards stands where it can be exchanged without a parse: @status is the first attribute, and the patient id is the one
+afterwards stands where it can be exchanged without a parse: @status in the start tag, and the patient id is the one
 byte `PATIENT_MARKER`, which the registry replaces when it answers, so that a merge of patients rewrites nothing.
+
+Everything is written in exclusive canonical form from the start (Exclusive XML Canonicalization 1.0; Canonical XML 1.0: 2.3):
+attributes by name, end tags always, its escapes and no others. So the digest of an answer that is signed is that of the joined
+octets, and nothing is parsed for it.
 """
 
 from __future__ import annotations
@@ -44,13 +48,12 @@ _SPECIAL = re.compile("[&<>\"\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _IN_ATTRIBUTE = {
     "&": "&amp;",
     "<": "&lt;",
-    ">": "&gt;",
     '"': "&quot;",
-    "\t": "&#9;",
-    "\n": "&#10;",
-    "\r": "&#13;",
+    "\t": "&#x9;",
+    "\n": "&#xA;",
+    "\r": "&#xD;",
 }
-_IN_TEXT = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
+_IN_TEXT = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#xD;"}
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -91,56 +94,57 @@ def _international(element: str, strings: Sequence[LocalizedString]) -> str:
     if not strings:
         return ""
     inner = "".join(
-        f"<rim:LocalizedString{_attribute('xml:lang', s.lang)}{_attribute('charset', s.charset)}"
-        f' value="{attribute_text(s.value)}"/>'
+        f"<rim:LocalizedString{_attribute('charset', s.charset)} value=\"{attribute_text(s.value)}\""
+        f"{_attribute('xml:lang', s.lang)}></rim:LocalizedString>"
         for s in strings
     )
     return f"<rim:{element}>{inner}</rim:{element}>"
 
 
 def _classification(c: Classification) -> str:
-    start = (
-        f'<rim:Classification{_attribute("id", c.id)} objectType="{schemes.OBJECT_TYPE_CLASSIFICATION}"'
-        f"{_attribute('classificationScheme', c.classificationScheme)}"
-        f"{_attribute('classificationNode', c.classificationNode)}"
-        f"{_attribute('classifiedObject', c.classifiedObject)}"
-        f"{_attribute('nodeRepresentation', c.nodeRepresentation)}"
-    )
     inner = "".join(map(_slot, c.slots)) + _international("Name", c.name)
-    return f"{start}>{inner}</rim:Classification>" if inner else f"{start}/>"
+    return (
+        f"<rim:Classification{_attribute('classificationNode', c.classificationNode)}"
+        f"{_attribute('classificationScheme', c.classificationScheme)}"
+        f"{_attribute('classifiedObject', c.classifiedObject)}{_attribute('id', c.id)}"
+        f"{_attribute('nodeRepresentation', c.nodeRepresentation)}"
+        f' objectType="{schemes.OBJECT_TYPE_CLASSIFICATION}">{inner}</rim:Classification>'
+    )
 
 
 def _external_identifier(e: ExternalIdentifier, patient_marker: bool) -> str:
     marked = patient_marker and e.identificationScheme in PATIENT_ID_SCHEMES
     value = f' value="{_PATIENT}"' if marked else _attribute("value", e.value)
     return (
-        f'<rim:ExternalIdentifier{_attribute("id", e.id)} objectType="{schemes.OBJECT_TYPE_EXTERNAL_IDENTIFIER}"'
-        f"{_attribute('registryObject', e.registryObject)}"
-        f"{_attribute('identificationScheme', e.identificationScheme)}{value}>"
+        f"<rim:ExternalIdentifier{_attribute('id', e.id)}{_attribute('identificationScheme', e.identificationScheme)}"
+        f' objectType="{schemes.OBJECT_TYPE_EXTERNAL_IDENTIFIER}"{_attribute("registryObject", e.registryObject)}{value}>'
         f"{_international('Name', e.name)}</rim:ExternalIdentifier>"
     )
 
 
+def _version(name: str) -> str:
+    return f'<rim:VersionInfo versionName="{attribute_text(name)}"></rim:VersionInfo>'
+
+
 def _registry_object(raw: RegistryObject, patient_marker: bool = False) -> str:
-    """Exactly what `raw` holds, in the order the schema wants. @status comes first, see `with_status`."""
-    version = "" if raw.versionName is None else f'<rim:VersionInfo versionName="{attribute_text(raw.versionName)}"/>'
+    """Exactly what `raw` holds, in the order the schema wants."""
     return "".join(
         (
             f"<rim:{raw.element}",
-            _attribute("status", raw.status),
+            _attribute("associationType", raw.associationType),
+            _attribute("home", raw.home),
             _attribute("id", raw.id),
             _attribute("lid", raw.lid),
-            _attribute("home", raw.home),
-            _attribute("objectType", raw.objectType),
             _attribute("mimeType", raw.mimeType),
-            _attribute("associationType", raw.associationType),
+            _attribute("objectType", raw.objectType),
             _attribute("sourceObject", raw.sourceObject),
+            _attribute("status", raw.status),
             _attribute("targetObject", raw.targetObject),
             ">",
             *map(_slot, raw.slots),
             _international("Name", raw.name),
             _international("Description", raw.description),
-            version,
+            "" if raw.versionName is None else _version(raw.versionName),
             *map(_classification, raw.classifications),
             *(_external_identifier(e, patient_marker) for e in raw.externalIdentifiers),
             f"</rim:{raw.element}>",
@@ -287,26 +291,27 @@ def build_association(
     """The fragment of an Association from its columns, for those the registry itself makes (`association_type` is the URN)."""
     inner = "".join(_slot(Slot(name, tuple(values))) for name, values in (slots or {}).items())
     return (
-        f'<rim:Association status="{status}" id="{id}" lid="{id}"{_attribute("home", home)}'
-        f' objectType="{schemes.OBJECT_TYPE_ASSOCIATION}" associationType="{attribute_text(association_type)}"'
-        f' sourceObject="{attribute_text(source)}" targetObject="{attribute_text(target)}">{inner}'
-        '<rim:VersionInfo versionName="1"/></rim:Association>'
+        f'<rim:Association associationType="{attribute_text(association_type)}"{_attribute("home", home)} id="{id}" lid="{id}"'
+        f' objectType="{schemes.OBJECT_TYPE_ASSOCIATION}" sourceObject="{attribute_text(source)}" status="{status}"'
+        f' targetObject="{attribute_text(target)}">{inner}{_version("1")}</rim:Association>'
     ).encode()
 
 
 def build_object_ref(uuid: str, home: str | None = None) -> bytes:
     """rim:ObjectRef, for answers with returnType ObjectRef and for ITI-62 requests."""
-    return f'<rim:ObjectRef id="{attribute_text(uuid)}"{_attribute("home", home)}/>'.encode()
+    return f'<rim:ObjectRef{_attribute("home", home)} id="{attribute_text(uuid)}"></rim:ObjectRef>'.encode()
 
 
-_STATUS = re.compile(rb'^(<rim:\w+ status=")[^"]*"')
+#: The start tag of a fragment, whichever order its attributes have: a value may hold `>`.
+_START = re.compile(rb'^<rim:\w+(?: \w+="[^"]*")*>')
+_STATUS = re.compile(rb'^(<rim:\w+(?: \w+="[^"]*")*? status=")[^"]*"')
 
 
 def with_status(fragment: bytes, status: str) -> bytes:
     """The stored fragment with another availabilityStatus. Raises ValueError for a fragment without @status."""
     changed, count = _STATUS.subn(rb'\g<1>' + attribute_text(status).encode() + b'"', fragment, count=1)
     if not count:
-        raise ValueError("the fragment does not begin with an element whose first attribute is status")
+        raise ValueError("the fragment does not begin with an element that has the attribute status")
     return changed
 
 
@@ -321,8 +326,10 @@ def with_slot_value(fragment: bytes, name: str, value: str) -> bytes:
     if start >= 0 and (own_end < 0 or start < own_end):
         end = fragment.index(b"</rim:Slot>", start) + len(b"</rim:Slot>")
         return fragment[:start] + slot + fragment[end:]
-    first = fragment.index(b">") + 1
-    return fragment[:first] + slot + fragment[first:]
+    tag = _START.match(fragment)
+    if tag is None:
+        raise ValueError("the fragment does not begin with the start tag of an object")
+    return fragment[: tag.end()] + slot + fragment[tag.end() :]
 
 
 def with_patient(fragment: bytes, patient_id: str) -> bytes:
@@ -346,6 +353,16 @@ def parse_fragment(fragment: bytes, patient_id: str = "") -> Entity:
     if entity is None:
         raise ValueError("the fragment is no object of the Document Sharing metadata")
     return entity
+
+
+def is_canonical(fragment: bytes) -> bool:
+    """Whether a fragment of any origin stands in the form that is written here; what is no XML does not."""
+    octets = b'<rim:f xmlns:rim="%s">%s</rim:f>' % (RIM.encode(), with_patient(fragment, ""))
+    try:
+        element = etree.fromstring(octets, _PARSER)
+    except etree.XMLSyntaxError:
+        return False
+    return etree.tostring(element, method="c14n", exclusive=True) == octets
 
 
 # ------------------------------------------------------------------------------------------------------------ requests

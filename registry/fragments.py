@@ -1,7 +1,9 @@
 """Stored fragments: each object's finished ebRIM element, deflated against a preset dictionary (ITI TF-3: 4.2.1, 4.2.3.1).
 
 The first byte of a packed fragment names its dictionary; the rest is a raw deflate stream. A dictionary lives for ever: a new
-one gets a new number and a new file beside the old ones, because every stored row needs the one it was packed with.
+one gets a new number and a new file beside the old ones, because every stored row needs the one it was packed with. The number
+tells the form too: what was packed with 1 has the attributes in another order and is no canonical XML, and it keeps its number
+when it is changed; whatever has number 2 is (`metadata/fragments.py`).
 `benchmarks/fragment_dictionary.py` makes one and tells what it gains: a DocumentEntry of 6.7 kB becomes 450 bytes.
 """
 
@@ -12,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from metadata.fragments import build_fragment
+from metadata.fragments import build_fragment, is_canonical
 from metadata.fragments import with_slot_value as _with_slot_value
 from metadata.fragments import with_status as _with_status
 from metadata.model import DocumentEntry, Folder, SubmissionSet
@@ -20,7 +22,9 @@ from metadata.vocabulary import AvailabilityStatus
 from registry.plan import FIRST, NewAssociation, Version
 
 #: The dictionary that new fragments are packed with.
-CURRENT = 1
+CURRENT = 2
+#: The one of fragments that are no canonical XML.
+OTHER_FORM = 1
 
 _RAW_DEFLATE = -15
 _APPROVED = AvailabilityStatus.APPROVED.urn
@@ -32,9 +36,9 @@ def _dictionary(number: int) -> bytes:
 
 
 @cache
-def _compressor() -> zlib._Compress:
+def _compressor(number: int) -> zlib._Compress:
     """An unused compressor, its dictionary digested once; each use copies it."""
-    return zlib.compressobj(6, zlib.DEFLATED, _RAW_DEFLATE, 8, zlib.Z_DEFAULT_STRATEGY, _dictionary(CURRENT))
+    return zlib.compressobj(6, zlib.DEFLATED, _RAW_DEFLATE, 8, zlib.Z_DEFAULT_STRATEGY, _dictionary(number))
 
 
 @cache
@@ -42,10 +46,20 @@ def _decompressor(number: int) -> zlib._Decompress:
     return zlib.decompressobj(_RAW_DEFLATE, _dictionary(number))
 
 
-def pack(fragment: bytes) -> bytes:
-    """The bytes of the column `fragment`."""
-    compressor = _compressor().copy()
-    return b"".join((bytes((CURRENT,)), compressor.compress(fragment), compressor.flush()))
+def pack(fragment: bytes, number: int = CURRENT) -> bytes:
+    """The bytes of the column `fragment`, packed with the dictionary `number`."""
+    compressor = _compressor(number).copy()
+    return b"".join((bytes((number,)), compressor.compress(fragment), compressor.flush()))
+
+
+def pack_foreign(fragment: bytes) -> bytes:
+    """The same for a fragment that comes from another store, in whichever form it is."""
+    return pack(fragment, CURRENT if is_canonical(fragment) else OTHER_FORM)
+
+
+def canonical(packed: bytes) -> bool:
+    """Whether the fragment in it is canonical XML where it stands in an answer."""
+    return packed[0] != OTHER_FORM
 
 
 def unpack(packed: bytes) -> bytes:
@@ -97,9 +111,9 @@ def association_fragment(link: NewAssociation) -> bytes | None:
 
 def with_status(packed: bytes, status: AvailabilityStatus) -> bytes:
     """The same object with another availabilityStatus."""
-    return pack(_with_status(unpack(packed), status.urn))
+    return pack(_with_status(unpack(packed), status.urn), packed[0])
 
 
 def with_last_update_time(packed: bytes, now: str) -> bytes:
     """The same Folder with another lastUpdateTime."""
-    return pack(_with_slot_value(unpack(packed), "lastUpdateTime", now))
+    return pack(_with_slot_value(unpack(packed), "lastUpdateTime", now), packed[0])

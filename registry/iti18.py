@@ -14,7 +14,7 @@ from metadata.queries import LEAF_CLASS, StoredQuery, read_query
 from metadata.rules.rule import Finding, Refused
 from metadata.vocabulary import AssociationType, AvailabilityStatus, ErrorCode, ResponseStatus, Transaction
 from registry import patients
-from registry.fragments import unpack
+from registry.fragments import canonical, unpack
 from registry.identifiers import uuid_text
 from registry.search import Found, Search
 from registry.search_run import CONTENT, LABEL, ROOT_CX, SOURCE, STATUS, TARGET, TYPE, UUID
@@ -89,7 +89,8 @@ class RegistryStoredQuery:
         if self._options.unknown_patient_is_error and not len(found):
             self._refuse_unknown(query)
         status = ResponseStatus.SUCCESS
-        return Answer(build_adhoc_query_response(status, list(objects_of(found)), (), self._options.explain_base), status)
+        payload = build_adhoc_query_response(status, list(objects_of(found)), (), self._options.explain_base)
+        return Answer(payload, status, canonical=_canonical(found))
 
     def _refuse_closed(self, query: StoredQuery, found: Found) -> None:
         """A closed record is read by nobody: the answer says so, and not that there is nothing."""
@@ -153,6 +154,14 @@ def objects_of(found: Found) -> Iterator[bytes]:
         yield with_patient(unpack(row[CONTENT]), row[ROOT_CX])
     for row in found.associations:
         yield association_fragment(row)
+
+
+def _canonical(found: Found) -> bool:
+    """Whether every object is written in canonical form. Those that an earlier version registered are not."""
+    if not found.leaf:
+        return True
+    packed = (row[CONTENT] for rows in (found.objects(), found.associations) for row in rows)
+    return all(canonical(one) for one in packed if one is not None)
 
 
 def association_fragment(row: Row) -> bytes:

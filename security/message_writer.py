@@ -1,8 +1,8 @@
 """Signs SOAP messages: the header of a message up to its Body, with wsse:Security over everything that matters.
 
 What is signed in the header is written in canonical form from the start, with its namespaces on it, so that its digest is that
-of the very octets. The Body goes through `canonical`; documents are streamed into its digest in their base64 form, whether they
-travel as MIME parts or as text (XOP 1.0: 4).
+of the very octets. So has a Body whose builder wrote it in that form (`Message.canonical`); any other goes through `canonical`.
+Documents are streamed into its digest in their base64 form, whether they travel as MIME parts or as text (XOP 1.0: 4).
 
 Source: WSS SOAP Message Security 1.1: 8; WSS X.509 Token Profile 1.1: 3.
 """
@@ -47,7 +47,8 @@ class Message:
     the base64 of each in pieces, by Content-ID, from the start at each call.
 
     `others` are header blocks that are not signed, `tokens` children of wsse:Security (an assertion), both with their namespaces.
-    `confirms` are the signature values of the request that this message answers; None: it answers none.
+    `confirms` are the signature values of the request that this message answers; None: it answers none. `canonical` is the word
+    of whoever wrote `body` that it is in exclusive canonical form where it stands, and needs nothing of the Envelope's prefixes.
     """
 
     namespace: str
@@ -57,6 +58,7 @@ class Message:
     others: bytes = b""
     tokens: bytes = b""
     confirms: Sequence[bytes] | None = None
+    canonical: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class MessageSigner:
         confirmations = [
             _confirmation(value, f"{unique}-confirmed-{number}") for number, value in enumerate(_values(message.confirms))
         ]
-        body_start = f'<s:Body xmlns:wsu="{WSU}" wsu:Id="{unique}-body">'.encode()
+        body_start = f'<s:Body xmlns:s="{message.namespace}" xmlns:wsu="{WSU}" wsu:Id="{unique}-body">'.encode()
         signed = {f"{unique}-{number}": octets for number, octets in enumerate(blocks)}
         signed |= {f"{unique}-token": token, f"{unique}-time": timestamp}
         signed |= {f"{unique}-confirmed-{number}": octets for number, octets in enumerate(confirmations)}
@@ -197,6 +199,11 @@ def _signature(info: bytes, value: bytes, token: str) -> bytes:
 
 
 def _body_digest(message: Message, body_start: bytes) -> bytes:
+    if message.canonical and not message.contents:
+        state = hashlib.sha256(body_start)
+        for piece in (*message.body, b"</s:Body>"):
+            state.update(piece)
+        return state.digest()
     envelope = f'<s:Envelope xmlns:s="{message.namespace}" xmlns:wsa="{WSA}">'.encode()
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, collect_ids=False)
     root = etree.fromstring(b"".join((envelope, body_start, *message.body, b"</s:Body></s:Envelope>")), parser)

@@ -119,7 +119,8 @@ class Answer:
     """What a handler returns: the finished child of s:Body in pieces (self-contained namespaces), and attachments.
 
     `findings` and `status` are for audit, metrics and log: they are already inside `payload`. An `Inline` piece occurs
-    only where `Call.mtom` is false. `response_action` replaces the transaction's own where one address has several.
+    only where `Call.mtom` is false. `response_action` replaces the transaction's own where one address has several. `canonical`:
+    the joined payload is already in exclusive canonical form, so that a signature over it needs no parse.
     """
 
     payload: Sequence[bytes | Inline]
@@ -127,6 +128,7 @@ class Answer:
     findings: Sequence[Finding] = ()
     attachments: Sequence[Attachment] = ()
     response_action: str = ""
+    canonical: bool = False
 
 
 class Handler(Protocol):

@@ -42,7 +42,13 @@ def reply_of_answer(answer: Answer, action: str, form: Form) -> Reply:
     """HTTP 200 with the answer; `action` is its wsa:Action."""
     if form.signature is not None:
         head = sign_answer(
-            form.signature, action, form.message_id, answer.payload, answer.attachments if form.mtom else (), soap11=form.soap11
+            form.signature,
+            action,
+            form.message_id,
+            answer.payload,
+            answer.attachments if form.mtom else (),
+            soap11=form.soap11,
+            canonical=answer.canonical,
         )
     else:
         head = answer_head(action, form.message_id, form.soap11)

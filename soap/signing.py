@@ -113,6 +113,7 @@ def sign_answer(
     *,
     soap11: bool = False,
     others: bytes = b"",
+    canonical: bool = False,
 ) -> bytes:
     """Everything in front of the payload `body`, as `soap.envelope.answer_head` gives it for an unsigned answer."""
     blocks = [Block("Action", action, must_understand=True), Block("MessageID", uuid.uuid4().urn)]
@@ -126,6 +127,7 @@ def sign_answer(
         {attachment.content_id: _read_again(attachment) for attachment in sent},
         others=others,
         confirms=signature.confirms,
+        canonical=canonical,
     )
     return signature.signer.sign(message).octets
 

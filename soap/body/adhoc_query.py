@@ -9,10 +9,11 @@ from typing import Any, cast
 from lxml import etree
 
 from metadata.ebrim import parse_slot
+from metadata.fragments import attribute_text
 from metadata.model import Slot
 from metadata.rules.rule import Finding
 from metadata.vocabulary import ResponseStatus
-from schemas.namespaces import QUERY, RIM, RS, q
+from schemas.namespaces import QUERY, RIM, q
 from soap.body.registry_response import build_error_list
 
 _OPTION, _ADHOC_QUERY, _SLOT = q(QUERY, "ResponseOption"), q(RIM, "AdhocQuery"), q(RIM, "Slot")
@@ -72,13 +73,12 @@ def build_adhoc_query(
     return etree.tostring(request)
 
 
+# Each prefix is declared where exclusive canonical form has it, so that finished objects in that form make an answer in it.
 _HEAD = {
-    status: f'<query:AdhocQueryResponse xmlns:query="{QUERY}" xmlns:rim="{RIM}" xmlns:rs="{RS}" status="{status.value}">'.encode()
-    for status in ResponseStatus
+    status: f'<query:AdhocQueryResponse xmlns:query="{QUERY}" status="{status.value}">'.encode() for status in ResponseStatus
 }
-_OPEN = b"<rim:RegistryObjectList>"
+_OPEN = f'<rim:RegistryObjectList xmlns:rim="{RIM}">'.encode()
 _CLOSE = b"</rim:RegistryObjectList></query:AdhocQueryResponse>"
-_EMPTY = b"<rim:RegistryObjectList/></query:AdhocQueryResponse>"
 
 
 def build_adhoc_query_response(
@@ -86,23 +86,14 @@ def build_adhoc_query_response(
 ) -> list[bytes]:
     """The finished query:AdhocQueryResponse in pieces, for `Answer.payload`.
 
-    `objects` are finished ebRIM fragments (or `build_object_ref`), joined and not looked at: the prefixes rim, rs and query are
-    declared around them. The object list is always written, since the schema demands it (ITI TF-3: 4.2.4).
+    `objects` are finished ebRIM fragments (or `build_object_ref`), joined and not looked at: the prefix rim is declared around
+    them. The object list is always written, since the schema demands it (ITI TF-3: 4.2.4). Without findings the answer is in
+    exclusive canonical form when the objects are.
     """
-    head = _HEAD[status] + build_error_list(findings, explain_base)
-    if not objects:
-        return [head + _EMPTY]
-    return [head + _OPEN, *objects, _CLOSE]
+    return [_HEAD[status] + build_error_list(findings, explain_base) + _OPEN, *objects, _CLOSE]
 
 
 def build_object_ref(entry_uuid: str, home: str = "") -> bytes:
-    """One rim:ObjectRef. Ids are URNs of our own store; they are escaped all the same where they hold a special character."""
-    for special in '&<"':
-        if special in entry_uuid or special in home:
-            reference = etree.Element(q(RIM, "ObjectRef"), id=entry_uuid, nsmap={"rim": RIM})
-            if home:
-                reference.set("home", home)
-            return etree.tostring(reference)
-    return (
-        f'<rim:ObjectRef id="{entry_uuid}" home="{home}"/>'.encode() if home else f'<rim:ObjectRef id="{entry_uuid}"/>'.encode()
-    )
+    """One rim:ObjectRef, in canonical form."""
+    at_home = f' home="{attribute_text(home)}"' if home else ""
+    return f'<rim:ObjectRef{at_home} id="{attribute_text(entry_uuid)}"></rim:ObjectRef>'.encode()

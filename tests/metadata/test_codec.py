@@ -117,7 +117,7 @@ def test_what_is_written_is_read_whole(
 
 @given(OBJECTS, TEXT)
 def test_a_fragment_is_read_back(raw: RegistryObject, cx: str) -> None:
-    """The registry's own form: canonical ids, one marker, status first, the patient id exchanged."""
+    """The registry's own form: canonical ids, one marker, the patient id exchanged."""
     for entity in _entities(raw):
         fragment = fragments.build_fragment(entity, id=UUID, status=APPROVED, patient_marker=True)
         back = fragments.parse_fragment(fragments.with_status(fragment, DEPRECATED), cx)
