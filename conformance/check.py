@@ -25,7 +25,7 @@ from schemas.namespaces import HL7V3, LCM, QUERY, RIM, RS, SOAP11, SOAP12, XDS
 __all__ = ["CheckOptions", "check_octets"]
 
 _MIME_HEAD = re.compile(rb"(?:[\r\n]*)(?:MIME-Version:|Content-Type:\s*multipart/)", re.IGNORECASE)
-_TYPE_LINE = re.compile(rb"^Content-Type:[ \t]*([^\r\n]*(?:\r?\n[ \t]+[^\r\n]*)*)\r?\n", re.IGNORECASE | re.MULTILINE)
+_TYPE_LINE = re.compile(rb"^Content-Type:[ \t]*+([^\r\n]*+(?:\r?\n[ \t]++[^\r\n]*+)*)\r?\n", re.IGNORECASE | re.MULTILINE)
 _ROOT = re.compile(rb"<(?![?!])(?:[\w.-]+:)?([\w.-]+)")
 #: Judged by the standard alone.
 _PLAIN = CheckOptions()

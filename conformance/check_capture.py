@@ -15,7 +15,8 @@ from conformance.check_places import Passage, Place, Source, whole
 
 _REQUEST = re.compile(rb"(?P<method>[A-Z]{3,10}) (?P<target>\S+)(?: HTTP/(?P<version>[0-9.]+))?\r?\n")
 _RESPONSE = re.compile(rb"HTTP/(?P<version>[0-9.]+) (?P<status>[0-9]{3})[^\r\n]*\r?\n")
-_FIELD = re.compile(rb"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*(?P<value>[^\r\n]*(?:\r?\n[ \t]+[^\r\n]*)*)\r?\n")
+_FIELD = re.compile(rb"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]++)[ \t]*+:[ \t]*+(?P<value>[^\r\n]*+(?:\r?\n[ \t]++[^\r\n]*+)*)\r?\n")
+_LENGTH = re.compile(r"[0-9]{1,18}")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[^\r\n]*\r?\n")
 #: A packed body of a capture is unpacked up to this size.
 _MOST = 64 * 1024 * 1024
@@ -92,10 +93,11 @@ def _read_body(capture: Capture, start: int) -> None:
     if "chunked" in capture.value("transfer-encoding").lower():
         capture.body = _dechunked(capture, start)
     else:
-        length = capture.value("content-length")
-        if length.isdigit() and rest < int(length):
+        stated = _LENGTH.fullmatch(capture.value("content-length"))
+        length = int(stated[0]) if stated else rest
+        if rest < length:
             capture.short = f"{rest} octets came, Content-Length is {length}"
-        capture.body = file.part(start, min(rest, int(length)) if length.isdigit() else rest)
+        capture.body = file.part(start, min(rest, length))
     coding = capture.value("content-encoding").lower()
     if coding in ("gzip", "x-gzip", "deflate"):
         capture.body = _unpacked(capture, capture.body, coding)

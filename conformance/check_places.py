@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 from lxml import etree
 
+#: Where markup begins; a start tag is taken whole. Nothing that was matched is given back: a text may be full of beginnings that
+#: have no end, and is read in one pass all the same.
 _MARKUP = re.compile(
-    rb"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>|<!DOCTYPE(?:[^\[>]*\[.*?\])?[^>]*>|</[^>]*>"
-    rb"|<(?P<name>[^\s/>!?]+)(?P<rest>(?:[^<>\"']|\"[^\"]*\"|'[^']*')*)>",
-    re.DOTALL,
+    rb"<(?:!--|!\[CDATA\[|!DOCTYPE|\?|/|(?P<name>[^\s/<>!?]++)(?P<rest>(?:[^<>\"']++|\"[^\"]*+\"|'[^']*+')*+)>)"
 )
+_SUBSET = re.compile(rb"[^\[<>]*+\[")
+_ENDS = {b"<!--": b"-->", b"<![CDATA[": b"]]>", b"<!DOCTYPE": b">", b"<?": b"?>", b"</": b">"}
 _ATTRIBUTE = re.compile(rb"\s([^\s=/]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
 
 Place = tuple[int, int]
@@ -89,6 +91,31 @@ def whole(source: Source) -> Passage:
     return Passage(source, source.data, ((0, 0),))
 
 
+def start_tags(text: bytes) -> Iterator[re.Match[bytes]]:
+    """The start tags of a text, `name` and `rest` of each; those in comments, CDATA, instructions are none. The text may be
+    broken: what has no end is passed over."""
+    position = 0
+    without: set[bytes] = set()  # ends that are not there any more
+    while found := _MARKUP.search(text, position):
+        position = found.end()
+        if found["name"] is not None:
+            yield found
+            continue
+        for end in _ends(found[0], text, position):
+            at = text.find(end, position) if end not in without else -1
+            if at < 0:
+                without.add(end)
+            else:
+                position = at + len(end)
+
+
+def _ends(markup: bytes, text: bytes, position: int) -> tuple[bytes, ...]:
+    """What ends this markup; a DOCTYPE may have an internal subset, which ends before it."""
+    if markup == b"<!DOCTYPE" and _SUBSET.match(text, position):
+        return b"]", b">"
+    return (_ENDS[markup],)
+
+
 class Tree:
     """A parsed text whose elements know where their start tags and attributes stand."""
 
@@ -96,7 +123,7 @@ class Tree:
         self.root = root
         self.passage = passage
         self.elements = [e for e in root.iter() if isinstance(e.tag, str)]
-        tags = [m for m in _MARKUP.finditer(passage.text) if m["name"] is not None]
+        tags = list(start_tags(passage.text))
         self._tags: dict[etree._Element, re.Match[bytes]] = {}
         names = [m["name"].rpartition(b":")[2].decode("utf-8", "replace") for m in tags]
         position = 0

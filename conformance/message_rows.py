@@ -78,15 +78,27 @@ class Pair:
 def compare(left: Rows, right: Rows) -> list[Pair]:
     """The rows of two messages side by side."""
     a, b = [row.text for row in left.rows], [row.text for row in right.rows]
-    pairs: list[Pair] = []
-    for kind, a1, a2, b1, b2 in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+    head = _alike(a, b)
+    tail = _alike(a[head:][::-1], b[head:][::-1])
+    middle = _compared(a[head : len(a) - tail], b[head : len(b) - tail])
+    return [*(Pair("same", text, text) for text in a[:head]), *middle, *(Pair("same", t, t) for t in a[len(a) - tail :])]
+
+
+def _alike(a: Sequence[str], b: Sequence[str]) -> int:
+    """How many rows are the same at the beginning."""
+    return next((count for count, (one, other) in enumerate(zip(a, b, strict=False)) if one != other), min(len(a), len(b)))
+
+
+def _compared(a: Sequence[str], b: Sequence[str]) -> Iterator[Pair]:
+    """What both begin or end with is the caller's. Rows that stand everywhere are no place to begin a match at (`autojunk`): with
+    them two messages of few different rows would take hours."""
+    for kind, a1, a2, b1, b2 in difflib.SequenceMatcher(None, a, b).get_opcodes():
         if kind == "equal":
-            pairs += [Pair("same", text, text) for text in a[a1:a2]]
+            yield from (Pair("same", text, text) for text in a[a1:a2])
             continue
         lefts, rights = _padded(a[a1:a2], b2 - b1), _padded(b[b1:b2], a2 - a1)
         word = {"replace": "changed", "delete": "removed", "insert": "added"}[kind]
-        pairs += [Pair(word, one, other) for one, other in zip(lefts, rights, strict=True)]
-    return pairs
+        yield from (Pair(word, one, other) for one, other in zip(lefts, rights, strict=True))
 
 
 def _padded(texts: Sequence[str], length: int) -> list[str]:

@@ -1,0 +1,58 @@
+"""Files that were made to stop their reader: what once took minutes is read in one pass, what once broke it is a finding.
+
+Nothing is timed: a reader that looks back again would not end within the patience of whoever waits for these tests.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from conformance.check import check_octets
+from conformance.check_places import start_tags
+from conformance.message_rows import compare, rows_of
+
+#: Each so often that looking for its end once for each would be billions of octets.
+_OPEN = [b"<!--", b"<![CDATA[", b"<?", b"</", b"<!DOCTYPE[", b"<!DOCTYPE a", b"<a '\"", b"<a b='", b"<"]
+ENVELOPE = b"<s:Envelope xmlns:s='http://www.w3.org/2003/05/soap-envelope'>"
+
+
+@pytest.mark.parametrize("start", [b"<e>", ENVELOPE], ids=["file", "envelope"])
+@pytest.mark.parametrize("markup", _OPEN, ids=lambda markup: markup.decode())
+def test_beginnings_without_an_end_are_read_in_one_pass(start: bytes, markup: bytes) -> None:
+    assert check_octets(start + markup * (200_000 // len(markup))).found
+
+
+def test_a_tag_without_an_end_is_read_in_one_pass() -> None:
+    assert check_octets(b"<e><" + b"a" * 500_000).found
+    assert check_octets(b"<e><a " + b"b " * 250_000).found
+
+
+@pytest.mark.parametrize("head", [b"POST / HTTP/1.1\r\nX: a\r\n", b"MIME-Version: 1.0\r\nContent-Type:"], ids=["http", "mime"])
+def test_a_header_line_of_blanks_is_read_in_one_pass(head: bytes) -> None:
+    assert check_octets(head + b" " * 500_000).found
+
+
+def test_only_start_tags_are_start_tags() -> None:
+    text = b"<!DOCTYPE a [<!ENTITY b '<c/>'>]><a x='>'><!-- <d/> --><![CDATA[<e/>]]><?f <g/>?><h:i y=\"<'/\"/></a><!-- <j/>"
+    assert [tag["name"] for tag in start_tags(text)] == [b"a", b"h:i", b"j"]
+
+
+@pytest.mark.parametrize("length", ["\xb2", "9" * 5000, "-1", "1_0"], ids=["superscript", "digits", "sign", "underscore"])
+def test_a_length_that_is_none_breaks_nothing(length: str) -> None:
+    checked = check_octets(b"POST /xds/registry HTTP/1.1\r\nContent-Length: " + length.encode("latin-1") + b"\r\n\r\n<a/>")
+    assert checked.kind == "http-request" and checked.found
+
+
+def test_messages_of_few_different_rows_are_compared_in_one_pass() -> None:
+    one, other = b"x\nz\n" * 1_900, b"x\ny\n" * 1_900
+    pairs = compare(rows_of(one), rows_of(other))
+    assert [pair.left for pair in pairs if pair.left] == one.decode().split()
+    assert [pair.right for pair in pairs if pair.right] == other.decode().split()
+    assert {pair.kind for pair in compare(rows_of(one), rows_of(one))} == {"same"}
+
+
+def test_what_differs_is_shown_beside_each_other() -> None:
+    pairs = compare(rows_of(b"a\nb\nc\nd"), rows_of(b"a\nB\nc\nx\nd"))
+    assert [(pair.kind, pair.left, pair.right) for pair in pairs] == [
+        ("same", "a", "a"), ("changed", "b", "B"), ("same", "c", "c"), ("added", "", "x"), ("same", "d", "d"),
+    ]  # fmt: skip
