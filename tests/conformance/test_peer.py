@@ -83,7 +83,7 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         yield read_target(str(folder / "target.toml"))
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,7 @@ def healthy(server: ServerProcess, expected: bool) -> bool:
     """Whether /health says so: 200 or 503. Probes share an answer for a moment, so it is asked again for some seconds."""
     for _ in range(40):
         try:
-            with urllib.request.urlopen(server.url + "/health", timeout=30) as answer:
+            with urllib.request.urlopen(server.url + "/health", timeout=60) as answer:
                 status = answer.status
         except urllib.error.HTTPError as error:
             status = error.code

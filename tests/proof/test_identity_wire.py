@@ -42,7 +42,7 @@ class World:
         """MSA-1 of the answer, on a connection of its own."""
         merge = f"MRG|{mrg1}\r" if mrg1 else ""
         message = f"MSH|^~\\&|A|B|C|D|20240102||ADT^{event}|1|P|2.3.1\rPID|||{pid3}\r{merge}"
-        with socket.create_connection(("127.0.0.1", self.mllp), timeout=30) as connection:
+        with socket.create_connection(("127.0.0.1", self.mllp), timeout=60) as connection:
             connection.sendall(b"\x0b" + message.encode() + b"\x1c\r")
             answer = b""
             while not answer.endswith(b"\x1c\r"):
@@ -135,7 +135,7 @@ def together(*acts: Callable[[], object]) -> list[object]:
     gate, results = threading.Barrier(len(acts)), [None] * len(acts)
 
     def run(number: int, act: Callable[[], object]) -> None:
-        gate.wait(30)
+        gate.wait(60)
         results[number] = act()  # type: ignore[call-overload]
 
     threads = [threading.Thread(target=run, args=item) for item in enumerate(acts)]

@@ -146,7 +146,7 @@ def test_killed_between_the_steps(tmp_path: Path, step: str) -> None:
 
 def collected(server: Proof) -> None:
     """Wait for the collector's first run."""
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while "collector: removed" not in server.server.log():
         assert time.monotonic() < until, server.server.log()
         time.sleep(0.05)

@@ -217,7 +217,7 @@ def test_a_removal_and_a_submission_that_refers_to_it(database: Database) -> Non
             start: threading.Barrier = start,
             outcomes: list[str] = outcomes,
         ) -> None:
-            start.wait(10)
+            start.wait(60)
             try:
                 registry.register(replacement(patient, target, APND))
             except Refused as refused:
@@ -225,12 +225,12 @@ def test_a_removal_and_a_submission_that_refers_to_it(database: Database) -> Non
 
         other = threading.Thread(target=append)
         other.start()
-        start.wait(10)
+        start.wait(60)
         try:
             remove(remover, *ids.values())
         except Refused as refused:
             outcomes.append(refused.findings[0].code.value)
-        other.join(30)
+        other.join(60)
         assert len(outcomes) == 1 and outcomes[0] in ("UnresolvedReferenceException", "ReferencesExistException")
 
 

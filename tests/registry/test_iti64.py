@@ -190,7 +190,7 @@ def test_of_two_changes_at_once_one_moves_the_documents(registry: Registry) -> N
     goals, gate = [new_patient(registry.database) for _ in range(4)], threading.Barrier(4)
 
     def change(goal: str) -> int:
-        gate.wait(30)
+        gate.wait(60)
         return registry.change(old, goal, ours)
 
     with ThreadPoolExecutor(len(goals)) as threads:

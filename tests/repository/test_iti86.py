@@ -203,21 +203,21 @@ def test_a_file_that_is_being_kept_again_is_not_taken(store: FileStore, index: D
         with store.lock(exclusive=False):
             store.keep(staged(store, LARGE, memory=-1))
             kept.set()
-            go.wait(10)
+            go.wait(60)
             database.write(Deposit((row("1.9", LARGE),), {}).store)
 
     submitting = threading.Thread(target=submit)
     submitting.start()
-    assert kept.wait(10)
+    assert kept.wait(60)
     removing = threading.Thread(target=removal.delete, args=(store, index, list(index.find(["1.2", "1.3"]).values())))
     removing.start()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while DocumentState.REMOVED not in states(database).values():
         assert time.monotonic() < until, "the rows are marked before the lock is waited for"
         time.sleep(0.005)
     go.set()
-    submitting.join(10)
-    removing.join(10)
+    submitting.join(60)
+    removing.join(60)
     assert store.stat(name_of(LARGE)) is not None and set(index.find(["1.2", "1.9"])) == {"1.9"}
     assert check_store(store, index).sound
 

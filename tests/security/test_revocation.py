@@ -161,7 +161,7 @@ def test_who_trickles_is_left_alone(piece: bytes) -> None:
         with pytest.raises(Unanswered):
             ask(f"http://127.0.0.1:{listener.getsockname()[1]}/", seconds=0.4, limit=1 << 30)
         stop.set()
-        thread.join(10)
+        thread.join(60)
 
 
 def test_where_nobody_listens_there_is_no_answer() -> None:
@@ -183,7 +183,7 @@ def trust(tmp_path: Path) -> LiveTrust:
 
 def fetcher(trust: LiveTrust, *urls: str, minutes: float = 0.0) -> ListFetcher:
     assert trust.sources.fetched is not None
-    return ListFetcher(urls, trust.sources.fetched, timedelta(minutes=minutes), trust, seconds=5)
+    return ListFetcher(urls, trust.sources.fetched, timedelta(minutes=minutes), trust, seconds=60)
 
 
 def listed(*serials: int, number: int = 1, key: Any = ROOT_KEY, **about: Any) -> bytes:
@@ -242,16 +242,16 @@ def test_a_list_is_not_fetched_again_before_its_time_and_not_by_two_at_once(web:
 
     def slow(_: bytes) -> Answer:
         inside.set()
-        gate.wait(10)
+        gate.wait(60)
         return 200, {}, listed(number=2)
 
     web.answer = slow
     first = threading.Thread(target=fetcher(trust, f"{web.url}/other.crl").fetch)
     first.start()
-    assert inside.wait(10)
+    assert inside.wait(60)
     assert fetcher(trust, f"{web.url}/other.crl").fetch() == []
     gate.set()
-    first.join(10)
+    first.join(60)
     assert web.asked == ["GET /ca.crl", "GET /other.crl"]
 
 
@@ -275,9 +275,8 @@ def test_the_thread_fetches_until_it_is_stopped(web: Web, trust: LiveTrust) -> N
     web.gives(listed())
     one = fetcher(trust, f"{web.url}/ca.crl", minutes=0.0005)
     one.start()
-    for _ in range(500):
-        if len(web.asked) >= 3:
-            break
+    until = time.monotonic() + 60
+    while len(web.asked) < 3 and time.monotonic() < until:
         time.sleep(0.01)
     one.stop()
     assert len(web.asked) >= 3
@@ -333,7 +332,7 @@ def answered(
 def verdict(web: Web, required: bool = True) -> str:
     """`good`, or the rule of the refusal."""
     try:
-        OcspResponder(OcspOptions(web.url, required, seconds=5))(LEAF, ROOT)
+        OcspResponder(OcspOptions(web.url, required, seconds=60))(LEAF, ROOT)
     except Denied as denied:
         return denied.rule
     return "good"
@@ -392,7 +391,7 @@ def test_an_answer_damaged_anywhere_never_turns_revoked_into_good(web: Web) -> N
 
 
 def test_an_answer_is_remembered_and_a_dead_responder_left_alone(web: Web) -> None:
-    one = OcspResponder(OcspOptions(web.url, required=True, seconds=5))
+    one = OcspResponder(OcspOptions(web.url, required=True, seconds=60))
     web.answer = lambda request: (200, {}, answered(request))
     for _ in range(5):
         one(LEAF, ROOT)
@@ -406,13 +405,12 @@ def test_an_answer_is_remembered_and_a_dead_responder_left_alone(web: Web) -> No
 
 
 def test_what_was_revoked_stays_revoked_when_the_responder_is_gone(web: Web) -> None:
-    one = OcspResponder(OcspOptions(web.url, required=False, seconds=5))
-    soon = datetime.now(UTC) + timedelta(seconds=1)
-    web.answer = lambda request: (200, {}, answered(request, ocsp.OCSPCertStatus.REVOKED, ends=soon))
+    one = OcspResponder(OcspOptions(web.url, required=False, seconds=60))
+    past = datetime.now(UTC) - timedelta(seconds=30)  # within the difference of clocks that is allowed, and to be asked again
+    web.answer = lambda request: (200, {}, answered(request, ocsp.OCSPCertStatus.REVOKED, ends=past))
     with pytest.raises(Denied):
         one(LEAF, ROOT)
     web.gives(b"", 500)
-    time.sleep(max(0.0, (soon - datetime.now(UTC)).total_seconds()) + 0.05)
     with pytest.raises(Denied) as caught:
         one(LEAF, ROOT)
     assert caught.value.rule == "PKI-004" and len(web.asked) == 2
@@ -421,7 +419,7 @@ def test_what_was_revoked_stays_revoked_when_the_responder_is_gone(web: Web) -> 
 def test_the_store_asks_the_responder_of_each_certificate(web: Web, trust: LiveTrust) -> None:
     web.gives(listed())
     fetcher(trust, f"{web.url}/ca.crl").fetch()
-    trust.store.ocsp = OcspResponder(OcspOptions(web.url, required=True, seconds=5))
+    trust.store.ocsp = OcspResponder(OcspOptions(web.url, required=True, seconds=60))
     web.answer = lambda request: (200, {}, answered(request, ocsp.OCSPCertStatus.REVOKED))
     with pytest.raises(Denied) as caught:
         trust.store.check(LEAF, Use.AUTHENTICATION)

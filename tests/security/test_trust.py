@@ -255,7 +255,7 @@ def test_lists_are_replaced_while_requests_are_checked() -> None:
         trust.replace([ROOT], [revocation_list(ROOT_NAME, ROOT_KEY, number=number)])
     stop.set()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert failures == []
 
 

@@ -59,7 +59,7 @@ def after(server: ServerProcess, act: Callable[[], object]) -> dict[str, list[Me
     """The records that an act leaves in a server's trail, by transaction, once every beginning has its end."""
     before = len(messages(server.data))
     act()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         found = messages(server.data, since=before)
         if sum(one.kind == "begun" for one in found) == sum(one.kind == "end" for one in found):

@@ -36,7 +36,7 @@ class Site:
         before = len(messages(self.proof.server.data))
         act()
         found = messages(self.proof.server.data, since=before)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while sum(one.kind == "begun" for one in found) > sum(one.kind == "end" for one in found):
             assert time.monotonic() < deadline, found
             time.sleep(0.05)

@@ -178,7 +178,7 @@ class _broken:
     def _run(self, statement: str) -> None:
         import pysqlite3.dbapi2 as sqlite
 
-        connection = sqlite.connect(self._path, timeout=20)
+        connection = sqlite.connect(self._path, timeout=60)
         connection.execute(statement)
         connection.commit()
         connection.close()
@@ -217,7 +217,7 @@ def test_what_a_death_interrupts_is_told_as_that(tmp_path: Path) -> None:
     shown = audit(data, "show", "--patient", PATIENT)
     assert "begun, end unknown" in shown.stdout
     with ServerProcess(data, environ=environ):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while messages(data)[-1].kind != "end":
             assert time.monotonic() < deadline
             time.sleep(0.1)
@@ -366,7 +366,7 @@ def test_an_exported_record_takes_its_traces_along(tmp_path: Path) -> None:
 
 
 def _settled(data: Path) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while sum(m.kind == "begun" for m in messages(data)) > sum(m.kind == "end" for m in messages(data)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -415,7 +415,7 @@ def test_one_of_two_keepers_works_until_it_ends(trail: Trail, tmp_path: Path) ->
 
 
 def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

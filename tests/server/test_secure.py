@@ -329,7 +329,7 @@ def test_certificate_key_authorities_and_lists_are_replaced_without_a_failed_req
         finally:
             load.stop.set()
             for thread in threads:
-                thread.join(30)
+                thread.join(60)
         assert load.failed == [] and all(count > 3 for count in load.done)
         old.revoke("client")
         put(old.folder / "ca.crl", site / "old.crl")

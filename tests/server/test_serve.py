@@ -308,7 +308,7 @@ def test_the_log_tells_of_refusals_and_first_notes_without_a_patient(tmp_path: P
         for _ in range(2):
             send = urllib.request.Request(server.registry, b"<secret-4711/>", {"Content-Type": "application/soap+xml"})
             with pytest.raises(urllib.error.HTTPError):
-                urllib.request.urlopen(send, timeout=30)
+                urllib.request.urlopen(send, timeout=60)
     assert "carnet.exchange" not in silent
     told = [line for line in server.log().splitlines() if "carnet.exchange" in line]
     assert re.search(r"ITI-41 from 127\.0\.0\.1 urn:uuid:[0-9a-f-]{36} FAILURE: XDSUnknownPatientId \[PAT-003\]$", told[0])
@@ -340,11 +340,11 @@ def test_more_requests_than_it_takes_on_are_answered_503(tmp_path: Path) -> None
     with ServerProcess(tmp_path / "data", *few) as server:
         host, port = server.url.removeprefix("http://").split(":")
         head = b"POST /xds/repository HTTP/1.1\r\nHost: x\r\nContent-Type: application/soap+xml\r\nConnection: close\r\n"
-        with socket.create_connection((host, int(port)), timeout=30) as first:
+        with socket.create_connection((host, int(port)), timeout=60) as first:
             first.sendall(head + b"Content-Length: 200000\r\n\r\n" + b" " * 100_000)
             answer = b"HTTP/1.1 4"
             while answer.startswith(b"HTTP/1.1 4"):  # until the first one has got its place
-                with socket.create_connection((host, int(port)), timeout=30) as second:
+                with socket.create_connection((host, int(port)), timeout=60) as second:
                     second.sendall(head + b"Content-Length: 0\r\n\r\n")
                     answer = second.recv(65536)
             assert answer.startswith(b"HTTP/1.1 503 ") and b"Retry-After: " in answer

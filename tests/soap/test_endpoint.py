@@ -331,14 +331,14 @@ def test_transactions_at_once(tmp_path: Path) -> None:
 
     def slow(call: Call) -> Answer:
         entered.set()
-        leave.wait(30)
+        leave.wait(60)
         return refuse(FINDING)(call)
 
     recorder.instead = slow
     first = threading.Thread(target=recorder.post, args=(plain(),))
     first.start()
     try:
-        assert entered.wait(30)
+        assert entered.wait(60)
         assert [code for code, _ in errors(recorder.post(plain()))] == ["XDSRegistryBusy"]
         assert [code for code, _ in errors(recorder.post(mtom()))] == ["XDSRepositoryBusy"]
     finally:

@@ -93,7 +93,7 @@ def wss4j(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wss4j]
     yield Wss4j(process, folder)
     assert process.stdin
     process.stdin.close()
-    assert process.wait(30) == 0, (folder / "errors").read_text(errors="replace")
+    assert process.wait(60) == 0, (folder / "errors").read_text(errors="replace")
 
 
 def ours(pki: Pki, who: str, tokens: bytes = b"") -> bytes:

@@ -64,14 +64,14 @@ def test_a_deadlock_is_run_again_until_both_have_written(database: Database) -> 
             attempts.append(name)
             connection.execute(touch, {"word": order[0], "to": name})
             if attempts.count(name) == 1:
-                met.wait(10)
+                met.wait(60)
             connection.execute(touch, {"word": order[1], "to": name})
 
         database.write(work)
 
     with ThreadPoolExecutor(2) as threads:
         for future in (threads.submit(crossing, "x", "ab"), threads.submit(crossing, "y", "ba")):
-            future.result(20)
+            future.result(60)
     assert len(attempts) == 3, "one of the two was the victim, once"
 
 

@@ -35,16 +35,16 @@ def together(database: SqliteDatabase, works: list[Callable[[Connection], None]]
 
     def hold(connection: Connection) -> None:
         begun.set()
-        assert release.wait(10)
+        assert release.wait(60)
 
     with ThreadPoolExecutor(len(works) + 1) as threads:
         held = threads.submit(database.write, hold)
-        assert begun.wait(10)
+        assert begun.wait(60)
         futures = [threads.submit(database.write, work) for work in works]
         while len(database._waiting) < len(works):
             threading.Event().wait(0.001)
         release.set()
-        held.result(10)
+        held.result(60)
     return futures
 
 
