@@ -127,12 +127,13 @@ def test_partners_are_enrolled_and_listed(tmp_path: Path) -> None:
         "--transaction", "ITI-41", "--transaction", "ITI-18",
     )  # fmt: skip
     assert first.exit_code == 0 and rows[0].sha256 in first.output
-    assert carnet("partner", "add", str(file), f"{folder}/lab.crt", "--organisation", "Laboratoire").exit_code == 0
+    assert carnet("partner", "add", str(file), f"{folder}/lab.crt", "--organisation", "Laboratoire", "--relays").exit_code == 0
     options = ("--set", f"security.partners={file}")
     assert json.loads(carnet("partner", "list", *options, "--json").output) == [
         {"organisation": 'Clinique "du Lac"', "name": "", "kind": "", "identifier": "312", "transactions": ["ITI-18", "ITI-41"],
-         "sha256": rows[0].sha256},
-        {"organisation": "Laboratoire", "name": "", "kind": "", "identifier": "", "transactions": [], "sha256": rows[1].sha256},
+         "relays": False, "sha256": rows[0].sha256},
+        {"organisation": "Laboratoire", "name": "", "kind": "", "identifier": "", "transactions": [], "relays": True,
+         "sha256": rows[1].sha256},
     ]  # fmt: skip
     assert "ITI-18 ITI-41" in carnet("partner", "list", *options).output
     before = file.read_text()

@@ -125,7 +125,7 @@ OTHER: dict[str, Any] = {
 ELSEWHERE = {
     "domain.folder",
     "server.host", "server.port", "server.metrics", "server.workers", "store.data", "store.collect_hours", "role.role",
-    "role.registry_url", "role.registry_seconds", "role.ask_closed", "domain.multi_patient", "domain.iti61_response",
+    "role.registry_url", "role.registry_seconds", "role.ask_closed", "role.relay", "domain.multi_patient", "domain.iti61_response",
     "domain.on_demand", "domain.retention_years",
     "mllp.port", "mllp.certificate", "mllp.key", "mllp.authorities",
     "server.socket", "security.secure", "security.front", "security.certificate", "security.key", "security.ocsp",
