@@ -72,6 +72,12 @@ class Messages:
         made.mkdir(mode=0o700)
         return made
 
+    @property
+    def last(self) -> int:
+        """The number of the newest message, which may still be on its way."""
+        with self._lock:
+            return self._last
+
     def folder(self, number: int) -> Path:
         return self._folder / f"{number:06}"
 

@@ -130,17 +130,17 @@ class CarnetMessages:
         from server.capture import Messages
 
         self._messages = Messages(folder)
-        self._before = max((one.number for one in self._messages), default=0)
+        self._before = self._messages.last  # one that is still on its way is of the test before
 
-    def wait(self, count: int, seconds: float = 10.0) -> list[CarnetMessage]:
-        """The messages of this test, once there are `count`; the test fails when they have not come in `seconds`.
+    def wait(self, count: int, seconds: float = 60.0) -> list[CarnetMessage]:
+        """The messages of this test, once the first `count` are there; the test fails when they have not come in `seconds`.
 
-        A message is kept just after its answer has gone out.
+        A message is kept just after its answer has gone out, so that a later one may be there before an earlier one.
         """
         ends = time.monotonic() + seconds
         while True:
             found = self.all()
-            if len(found) >= count:
+            if len(found) >= count and (count == 0 or found[count - 1].number == self._before + count):
                 return found
             if time.monotonic() > ends:
                 pytest.fail(f"{count} messages were expected, {len(found)} came in {seconds:.0f} s")

@@ -17,7 +17,7 @@ from tests.conftest import new_postgres_database
 from tests.durability.campaign import Campaign, seen
 from tests.durability.disk import filled, remount, small_disk
 from tests.durability.wire import FAILURE, SUCCESS, Reply, Submission, Wire, submission
-from tests.server_process import ServerProcess
+from tests.server_process import PATIENCE_SECONDS, ServerProcess
 
 OUT_OF_RESOURCES, BROKEN = "XDSRepositoryOutOfResources", "XDSRepositoryError"
 NO_HEADROOM = {"CARNET_STORE_HEADROOM": "0"}
@@ -52,8 +52,9 @@ def unread(wire: Wire, sent: Submission) -> None:
 
 
 def healthy(server: ServerProcess, expected: bool) -> bool:
-    """Whether /health says so: 200 or 503. Probes share an answer for a moment, so it is asked again for some seconds."""
-    for _ in range(40):
+    """Whether /health says so: 200 or 503. Probes share an answer for a moment, so it is asked again."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until:
         try:
             with urllib.request.urlopen(server.url + "/health", timeout=60) as answer:
                 status = answer.status

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.server_process import ROOT, _die_with_parent
+from tests.server_process import PATIENCE_SECONDS, ROOT, _die_with_parent
 
 _PATIENT = re.compile(r"<code>([^<]*\^\^\^[^<]*)</code>")
 START_SECONDS = 60
@@ -35,8 +35,22 @@ class Listener:
             return str(answer.read().decode())
 
     def wait_for(self, name: str, number: int) -> str:
-        """The page of a message in English, once it is there: it is kept after its answer has gone out."""
-        for _ in range(200):
+        """The page of a message in English, once it and those before it are there: they are kept after their answers."""
+        return [self._kept(name, one) for one in range(1, number + 1)][-1]
+
+    def until(self, path: str, *texts: str) -> str:
+        """A page, once it holds these: a message is looked at when it is kept."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            page = self.get(path)
+            if all(text in page for text in texts):
+                return page
+            assert time.monotonic() < until, ([text for text in texts if text not in page], page)
+            time.sleep(0.05)
+
+    def _kept(self, name: str, number: int) -> str:
+        until = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < until:
             try:
                 return self.get(f"/v/{name}/messages/{number}?lang=en")
             except urllib.error.HTTPError as missing:
@@ -97,7 +111,8 @@ class Browser:
 
     def until(self, script: str) -> Any:
         """Wait until a script returns something true."""
-        for _ in range(200):
+        until = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < until:
             found = self.run(script)
             if found:
                 return found

@@ -61,9 +61,8 @@ def test_a_clients_messages_are_kept_answered_checked_and_ticked_off(listener: L
     done = subprocess.run(client, cwd=ROOT / "examples" / "python", capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stdout + done.stderr
     refused = listener.wait_for(name, 4)
-    page = listener.get(f"/v/{name}/?lang=en")
-    for row in ("EXP-01", "EXP-22", "EXP-28", "EXP-30"):
-        assert f'class="expectation met" id="{row}"' in page
+    met = [f'class="expectation met" id="{row}"' for row in ("EXP-01", "EXP-22", "EXP-28", "EXP-30")]
+    page = listener.until(f"/v/{name}/?lang=en", *met)
     assert 'class="expectation" id="EXP-13"' in page
     message = listener.get(f"/v/{name}/messages/1?lang=en")
     assert "WIRE-040" in message  # zeep's documents went out as application/octet-stream
@@ -121,7 +120,7 @@ def test_curl_sends_the_same_octets(listener: Listener, name: str, tmp_path: Pat
 
 def test_the_evidence_holds_every_message_with_its_hash(listener: Listener, name: str) -> None:
     _send(listener, name, b"evidence")
-    listener.wait_for(name, 1)
+    listener.until(f"/v/{name}/?lang=en", 'class="expectation met" id="EXP-01"')
     with urllib.request.urlopen(f"{listener.url}/v/{name}/evidence.zip", timeout=60) as answer:
         archive = zipfile.ZipFile(io.BytesIO(answer.read()))
     manifest = json.loads(archive.read("manifest.json"))["sha256"]
