@@ -22,6 +22,7 @@ from registry.codes import CodeBook, CodeKey
 from registry.facts import SqlFacts
 from registry.plan import Plan, plan_submission
 from registry.rights_acting import ACTING
+from registry.rights_writers import SUBMITTER, keep_writers
 from soap.body.registry_response import build_registry_response
 from soap.call import Answer, Call
 from storage.crash import crash_point
@@ -84,7 +85,7 @@ class RegisterDocumentSet:
         """
         said = check(self._context(transaction, submission), self._options.policies)
         fresh: Mapping[CodeKey, int] = {}
-        acting = ACTING.get()
+        acting, submitter = ACTING.get(), SUBMITTER.get()
 
         def work(connection: Connection) -> Outcome:
             nonlocal fresh
@@ -96,8 +97,8 @@ class RegisterDocumentSet:
             plan = plan_submission(submission, facts, datetime.now(UTC).strftime("%Y%m%d%H%M%S"))
             numbers, fresh = self._codes.interned(connection, store.codes_of(plan))
             store.write(connection, plan, facts, numbers)
-            if acting is not None:
-                acting.wrote(connection, plan)
+            if submitter is not None:
+                keep_writers(connection, plan, submitter)
             crash_point("rows-inserted")
             if companion:
                 companion(connection)

@@ -7,7 +7,7 @@ allowed. Transactions take it before they enter the database: their work may run
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +15,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from metadata.french import PS_OID
 from metadata.model import DocumentEntry
 from metadata.rules.rule import Existing, Facts, Finding
 from metadata.update import Outlook
@@ -23,20 +22,16 @@ from metadata.vocabulary import ObjectKind
 from registry import rights_entries as entries
 from registry.codes import CodeBook
 from registry.identifiers import uuid_bytes, uuid_text
-from registry.plan import Plan
 from registry.removal import RemovalState
-from registry.rights import Writer
 from registry.rights_visibility import SightVisibility
 from registry.search_sql import TABLES, Statements
 from registry.search_visibility import Visibility, visible
-from registry.tables import Kind, entry_writer, object_locator
-from security.access import PATIENT_CLASS, EntryState, Grant
+from registry.tables import Kind, object_locator
+from security.access import EntryState, Grant
 from security.access_changes import row_of_status, rows_of_version
 from storage.database import Connection, in_list
-from storage.statement import insert_or_ignore
 
 _UUID = re.compile(r"urn:uuid:[0-9a-fA-F-]{36}")
-_WRITE = insert_or_ignore(entry_writer, "lid", "role", "who")
 _THERE = sa.select(object_locator.c.uuid, object_locator.c.kind).where(in_list(object_locator.c.uuid, "uuids"))
 
 
@@ -136,33 +131,6 @@ class Acting:
     def _states(self, connection: Connection, entry_uuids: Iterable[str]) -> dict[str, EntryState]:
         keys = {key for one in entry_uuids if (key := uuid_bytes(one)) is not None}
         return {uuid_text(one.uuid): one.state for one in entries.by_uuid(connection, self.codes, keys)}
-
-    # ------------------------------------------------------------------------------------------------------ what is written
-
-    def wrote(self, connection: Connection, plan: Plan) -> None:
-        """Keep whose the new documents of a submission are."""
-        rows = [
-            {"lid": uuid_bytes(plan.ids[entry.entryUUID]), "role": int(role), "who": who}
-            for entry in plan.documentEntries
-            if entry.entryUUID not in plan.versions
-            for role, who in dict.fromkeys(self._writers(entry))
-        ]
-        connection.execute_many(_WRITE, rows)
-
-    def _writers(self, entry: DocumentEntry) -> Iterator[tuple[Writer, str]]:
-        grant, assertion = self.grant, self.grant.assertion
-        if grant.sheet == "own":
-            yield Writer.PATIENT, ""
-        elif grant.base in ("ES", "CPE", "PE"):
-            yield Writer.STRUCTURE, assertion.structure
-        if grant.sheet != "own" and grant.base not in ("CPE", "PE"):
-            yield Writer.PERSON, assertion.subject
-        if entry.classCode is not None and entry.classCode.code == PATIENT_CLASS:
-            yield Writer.PATIENT, ""
-        for author in entry.author:
-            for person in author.authorPerson:
-                if f"&{PS_OID}&" in person:
-                    yield Writer.PERSON, person.partition("^")[0]
 
 
 def _visible(kind: Kind, sight: Visibility) -> sa.Executable:

@@ -256,7 +256,7 @@ patient_right = sa.Table(
 )
 
 
-#: Whose a document is, by its logicalID: who sent it, and whom its first version names as author. Written where rights are asked.
+#: Whose a document is, by its logicalID: who sent it, and whom its first version names as author (`registry/rights_writers.py`).
 entry_writer = sa.Table(
     "entry_writer",
     METADATA,

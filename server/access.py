@@ -34,15 +34,17 @@ from registry.rights import Rights
 from registry.rights_acting import ACTING, Acting
 from registry.rights_entries import Known, by_unique_id
 from registry.rights_visibility import SightVisibility
+from registry.rights_writers import SUBMITTER
 from registry.search_visibility import Visibility
 from repository.iti43 import OnDemandSource, ProducedDocument
 from schemas.namespaces import LCM, RIM, q
 from schemas.parse import parse
 from security import rules_access as rules
-from security.access import INVISIBLE, SECRET, Grant, Ihe, MatrixPolicy, Policy, Sight, policy_of
+from security.access import INVISIBLE, SECRET, Grant, Ihe, MatrixPolicy, Policy, Reading, Sight, policy_of
 from security.access_changes import masks_of
 from security.rules_vihf import OTHER_PATIENT
 from security.saml_names import NORMAL
+from security.submitter import submitter_of
 from server.identify import assertions
 from server.settings import SettingError, Settings
 from soap.body.adhoc_query import build_adhoc_query, build_adhoc_query_response, parse_adhoc_query
@@ -224,7 +226,7 @@ class Guard:
             self._access.demand_consent(acting.grant)
         if transaction in _FEEDING or transaction in _UPDATING:
             _judge_submission(acting.grant, call, feeding=transaction in _FEEDING)
-        with _as(acting):
+        with _as(acting), _submitting(call, Reading.XUA_PROFESSION in acting.grant.opened):
             return in_steps(partial(self._handler, call))
 
     def _for_repository(self, call: Call, behalf: Transaction, relays: bool) -> Answer:
@@ -301,6 +303,18 @@ def _as(acting: Acting | None) -> Iterator[None]:
         ACTING.reset(token)
 
 
+@contextmanager
+def _submitting(call: Call, xua_as_card: bool = False) -> Iterator[None]:
+    """Who submits is known to the registry while a submission is worked on."""
+    caller = call.caller
+    submitter = submitter_of(caller.assertion, caller.partner, xua_as_card) if call.transaction in _FEEDING else None
+    token = SUBMITTER.set(submitter)
+    try:
+        yield
+    finally:
+        SUBMITTER.reset(token)
+
+
 def _acting() -> Acting:
     acting = ACTING.get()
     if acting is None:
@@ -343,7 +357,8 @@ class PatientCheck:
             if call.transaction is Transaction.ITI_18 and _behalf_of(call) is not None:
                 raise rules.NO_RELAY.denied()  # everything is allowed here, and who asks believes that rights were judged
             refuse_other_patients(partial(self._same, canonical_cx(assertion.patient)), _patients_of(call))
-        return self._handler(call)
+        with _submitting(call):
+            return self._handler(call)
 
     def _same(self, own: str, cx: str) -> bool:
         other = canonical_cx(cx)

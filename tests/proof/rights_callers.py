@@ -192,7 +192,7 @@ def question_of(answer: Answer) -> str:
 
 def rights_settings(folder: Path) -> dict[str, str]:
     """A server under the matrix of the DMP, its authority in `folder`/pki."""
-    (folder / "domains").mkdir()
+    (folder / "domains").mkdir(exist_ok=True)
     (folder / "domains" / "rights.toml").write_text(DOMAIN)
     (folder / "issuers.toml").write_text(ISSUERS)
     return {
