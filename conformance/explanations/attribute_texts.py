@@ -21,7 +21,7 @@ from metadata.rules.attribute_rows import rule_id
 from metadata.vocabulary import ObjectKind
 
 #: Keys of a data file that say where an example belongs: see the test of the examples.
-PLACES = ("on", "absent", "options", "transaction", "base", "state", "card")
+PLACES = ("on", "absent", "options", "transaction", "base", "state", "card", "query")
 NOWHERE: Mapping[str, Any] = MappingProxyType({})
 
 _ID = {ObjectKind.DOCUMENT_ENTRY: "doc", ObjectKind.SUBMISSION_SET: "ss", ObjectKind.FOLDER: "folder"}
