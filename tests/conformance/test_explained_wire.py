@@ -1,5 +1,5 @@
-"""Examples of the wire and of queries that stand in `examples_*.toml`: put into a right request, the wrong one has the lint find its
-rule, the right one not. Line ends are written out in them where they matter."""
+"""Examples of the wire and of queries that stand in `examples_*.toml`: put into a right request, the wrong one has the lint find
+its rule, the right one not. Line ends are written out in them where they matter."""
 
 from __future__ import annotations
 
@@ -63,8 +63,7 @@ def package(text: str) -> bytes:
 
 def head_of_root(text: str) -> bytes:
     whole = files.package(files.envelope(files.provide()))
-    _, blank, rest = whole.partition(b"\r\n\r\n")
-    bent = octets(text) + rest
+    bent = octets(text) + whole.partition(b"\r\n\r\n")[2]
     return files.request(bent if b"\r" in octets(text) else bent.replace(b"\r\n", b"\n"))
 
 
@@ -143,10 +142,11 @@ def log_or_capture(text: str) -> bytes:
 CASES: dict[str, Callable[[str], bytes]] = {
     "WIRE-014-nowhere": mtom_header, "WIRE-019-empty": package, "WIRE-028": head_of_root, "WIRE-028-mixed": head_of_root,
     "WIRE-037-bad": document_part, "WIRE-041": documents, "WIRE-041-twice": documents, "WIRE-041-double": documents,
-    "SOAP-BODY": body, "WSA-HEADER": headers, "WIRE-014": in_preamble, "WIRE-027": cut, "WIRE-048-two": plain, "WIRE-052": headers,
-    "WIRE-056": headers, "WIRE-043-retrieve": retrieve, "WIRE-048-name": plain, "WIRE-049": plain, "XML-004": plain, "XML-005": plain,
-    "XML-011": in_document, "XML-101": plain, "XML-102": plain, "HTTP-002": log_or_capture,
-    "SQ-EXCLUSIVE": query("SQ-EXCLUSIVE"), "SQ-SINGLE": query("SQ-SINGLE"), "SQ-REPEATED": query("SQ-REPEATED"),
+    "SOAP-BODY": body, "WSA-HEADER": headers, "WIRE-014": in_preamble, "WIRE-027": cut, "WIRE-048-two": plain,
+    "WIRE-052": headers, "WIRE-056": headers, "WIRE-043-retrieve": retrieve, "WIRE-048-name": plain, "WIRE-049": plain,
+    "XML-004": plain, "XML-005": plain, "XML-011": in_document, "XML-101": plain, "XML-102": plain,
+    "HTTP-002": log_or_capture, "SQ-EXCLUSIVE": query("SQ-EXCLUSIVE"), "SQ-SINGLE": query("SQ-SINGLE"),
+    "SQ-REPEATED": query("SQ-REPEATED"),
 }  # fmt: skip
 #: What these judge.
 JUDGED_WIRE = frozenset(CASES)
