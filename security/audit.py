@@ -129,6 +129,8 @@ def patient_key(cx: str) -> int | None:
 # -------------------------------------------------------------------------------------------------------------- as octets
 
 
+#: Milliseconds from 1970 to the year 10000.
+_END_OF_TIME = 253_402_300_800_000
 _JSON = json.JSONEncoder(separators=(",", ":"))
 
 
@@ -141,13 +143,20 @@ def pack(what: AuditEvent | End) -> bytes:
 
 
 def unpack(body: bytes, at: int) -> AuditEvent | End:
-    """What `pack` was given. ValueError for octets that it never wrote."""
+    """What `pack` was given. ValueError for octets that it never wrote, and for a time that is none."""
+    if not is_moment(at):
+        raise ValueError(f"no audit record: its time is {at!r}")
     try:
         decompressor = _decompressor().copy()
         told = json.loads(decompressor.decompress(body[1:]))
         return _end_of(told, at) if "of" in told else _event_of(told, at)
     except (zlib.error, KeyError, TypeError) as error:
         raise ValueError(f"no audit record: {error}") from None
+
+
+def is_moment(at: object) -> bool:
+    """Whether it is a time of a record: milliseconds since 1970, below the year 10000. What stands in a row may be anything."""
+    return isinstance(at, int) and 0 <= at < _END_OF_TIME
 
 
 def _event_fields(event: AuditEvent) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from security.audit import End, is_moment
 from security.audit_message import instant
 from security.audit_store import AuditStore, Kind, Place, seal
 from storage.errors import StorageError
@@ -112,7 +113,7 @@ class AnchorFile:
             lines.pop()
         for count, line in enumerate(lines, 1):
             mac, _, told = line.rstrip("\n").partition(" ")
-            if not hmac.compare_digest(mac, self._seal(told)):
+            if not hmac.compare_digest(mac.encode(), self._seal(told).encode()):
                 wrong.append(f"anchor {count} in {self._path.name} was changed")
                 before = mac
                 continue
@@ -135,14 +136,15 @@ class AnchorFile:
                     file.truncate(size - len(tail) + len(whole))
         except FileNotFoundError:
             return ""
-        lines = whole.splitlines()
-        return lines[-1].partition(b" ")[0].decode() if lines else ""
+        return whole[:-1].rpartition(b"\n")[2].partition(b" ")[0].decode("utf-8", "replace")
 
     def _lines(self) -> list[str]:
         try:
-            return self._path.read_text(encoding="utf-8").splitlines(keepends=True)
+            # Not by `splitlines`: a line ends where one was written to end. What is no UTF-8 was never written.
+            text = self._path.read_bytes().decode("utf-8", "replace")
         except FileNotFoundError:
             return []
+        return [f"{line}\n" for line in text.split("\n")[:-1]] + [rest for rest in text.split("\n")[-1:] if rest]
 
     def _seal(self, told: str) -> str:
         return hmac.digest(self._key, b"anchor|" + told.encode(), "sha256").hex()
@@ -240,9 +242,9 @@ def unended(store: AuditStore, before: int) -> tuple[list[Place], dict[int, int]
         while number < end and (page := store.after(lane, number)):
             for record in page:
                 number = record.place.number
-                old = old and record.at < before
-                if record.kind == Kind.END:
-                    ended.add(record.content.of)  # type: ignore[union-attr]  # of its kind
+                old = old and not (is_moment(record.at) and record.at >= before)
+                if record.kind == Kind.END and isinstance(told := record.readable, End):
+                    ended.add(told.of)
                 elif record.kind == Kind.BEGUN and old:
                     begun.append(record.place)
                 if old:

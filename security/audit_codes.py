@@ -35,6 +35,7 @@ APPLICATION_START = AuditCode("110120", DCM, "Application Start")
 APPLICATION_STOP = AuditCode("110121", DCM, "Application Stop")
 NODE_AUTHENTICATION = AuditCode("110126", DCM, "Node Authentication")
 EMERGENCY_OVERRIDE = AuditCode("110127", DCM, "Emergency Override Started")
+OBJECT_CHANGED = AuditCode("110135", DCM, "Object Security Attributes Changed")
 DIGITAL_SIGNATURE = AuditCode("urn:ihe:iti:dsg", IHE, "Document Digital Signature")
 
 # RoleIDCode

@@ -11,7 +11,18 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from security.audit import MAJOR, SERIOUS, AuditEvent, AuditSource, End
+from security.audit import (
+    MAJOR,
+    ROLE_SECURITY_RESOURCE,
+    SERIOUS,
+    AuditEvent,
+    AuditObject,
+    AuditSource,
+    End,
+    Participant,
+    is_moment,
+)
+from security.audit_codes import APPLICATION, OBJECT_CHANGED, SECURITY_ALERT, URI
 from security.audit_message import build_audit_message
 from security.audit_store import AuditStore, Kind, Place, Stored
 from security.syslog import NOTICE, WARNING, Receiver, build_syslog, deliver
@@ -73,7 +84,7 @@ class Forwarder:
             number = marks.get(lane, 0)
             records += end - number
             waiting = self._store.after(lane, number, 1)
-            if waiting:
+            if waiting and is_moment(waiting[0].at):
                 oldest = max(oldest, time.time() - waiting[0].at / 1000)
         return Lag(records, oldest)
 
@@ -92,8 +103,21 @@ class Forwarder:
         return batch, page[-1].place.number
 
     def _event(self, record: Stored) -> AuditEvent | None:
-        """What a record tells the receiver; None for an event that has only begun: its end will tell."""
-        return None if record.kind == Kind.BEGUN else told(self._store, record)
+        """What a record tells the receiver; None for an event that has only begun: its end will tell. A record that was damaged or
+        removed keeps back none of those behind it: that there is such a one is told in its place."""
+        if record.kind == Kind.BEGUN:
+            return None
+        try:
+            return told(self._store, record)
+        except ValueError:
+            return self._damaged(record)
+
+    def _damaged(self, record: Stored) -> AuditEvent:
+        own = Participant(self._source.id, False, (APPLICATION,))
+        thing = AuditObject(f"audit record {self._store_id}.{record.place}", URI, role=ROLE_SECURITY_RESOURCE)
+        said = f"audit record {record.place} is not as it was written: carnet audit verify"
+        at = record.at if is_moment(record.at) else 0  # the same octets each time
+        return AuditEvent(SECURITY_ALERT, "E", at, MAJOR, (OBJECT_CHANGED,), (own,), (thing,), description=said)
 
     def _message(self, place: Place, event: AuditEvent) -> bytes:
         severity = WARNING if event.outcome in (SERIOUS, MAJOR) else NOTICE

@@ -72,6 +72,14 @@ class Stored:
     def content(self) -> AuditEvent | End:
         return unpack(self.body, self.at)
 
+    @property
+    def readable(self) -> AuditEvent | End | None:
+        """`content`; None where that is not as it was written (`audit_chain.verify` tells of it)."""
+        try:
+            return self.content
+        except ValueError:
+            return None
+
 
 def entry(what: AuditEvent | End, *, begun: bool = False) -> Entry:
     """The record of an event that is over, that has `begun`, or of an end."""
@@ -306,4 +314,9 @@ def _row(record: Stored) -> dict[str, object]:
 
 def _stored(row: Row) -> Stored:
     lane, number, at, kind, patient, body, mac = row
-    return Stored(Place(lane, number), at, kind, patient, bytes(body), bytes(mac))
+    return Stored(Place(lane, number), at, kind, patient, _octets(body), _octets(mac))
+
+
+def _octets(value: object) -> bytes:
+    """SQLite keeps a text or a number where somebody has put one: it is no octets of ours, and no seal fits it."""
+    return bytes(value) if isinstance(value, bytes | memoryview) else repr(value).encode("utf-8", "replace")

@@ -55,6 +55,9 @@ ANONYMOUS = "http://www.w3.org/2005/08/addressing/anonymous"
 HOME = "ihe:homeCommunityID"
 REPOSITORY = "Repository Unique Id"
 HOME_OF_QUERY = "urn:ihe:iti:xca:2010:homeCommunityId"
+#: Characters of one query that the records of all its patients hold together, beside the first record, which has it whole: one
+#: message of some thousand patients would otherwise fill the trail with the square of its size.
+QUERY_COPIES = 256 * 1024
 
 #: EventID and action of each transaction; the action of an identity message is that of its event.
 EVENTS: Mapping[Transaction, tuple[AuditCode, str]] = {
@@ -238,7 +241,12 @@ def _query(transaction: Transaction, body: etree._Element) -> list[Part]:
     )
     values = [value for slot in request.slots if slot.name.lower().endswith("patientid") for value in slot.values]
     patients = dict.fromkeys(name.replace("''", "'") for value in values for name in _QUOTED.findall(value))
-    return [Part(cx, (asked,)) for cx in patients] or [Part("", (asked,))]
+    first, *others = patients or ("",)
+    beside = asked
+    if len(others) * len(asked.query) > QUERY_COPIES:
+        cut = asked.query[: max(QUERY_COPIES // len(others), 1)]
+        beside = replace(asked, query=cut, details=(*asked.details, ("QueryCut", "the record of its first patient has it whole")))
+    return [Part(first, (asked,)), *(Part(cx, (beside,)) for cx in others)]
 
 
 def _documents(requests: Sequence[DocumentRequest], owners: Owners, cycle: int = 0) -> list[Part]:

@@ -140,8 +140,8 @@ class Keeper:
         ends = []
         for place in begun:
             record = self._store.get(place)
-            if record is not None and isinstance(record.content, AuditEvent):
-                ends.append(entry(End(place, now, SERIOUS, UNKNOWN_END, patient=record.content.patient)))
+            if record is not None and isinstance(event := record.readable, AuditEvent):
+                ends.append(entry(End(place, now, SERIOUS, UNKNOWN_END, patient=event.patient)))
         self._store.write(ends)
         if marks:
             self._store.advance("settled", marks)

@@ -29,6 +29,7 @@ from security.audit_message import instant
 from security.audit_store import AuditStore, Kind, Place
 from security.saml_names import PURPOSE_NAMES, PURPOSES
 from server.audit_events import ANONYMOUS, EMERGENCY
+from storage.errors import StorageError
 
 #: What each event is called for a person: by EventTypeCode, else by EventID. English, French.
 ACTIONS: Mapping[str, tuple[str, str]] = {
@@ -132,11 +133,17 @@ def _purpose(code: AuditCode, turn: int) -> str:
 
 
 def traces(store: AuditStore, cxs: Sequence[str], since: int = 0) -> list[Trace]:
-    """What is recorded of a patient under any of these identifiers since `since` (milliseconds since 1970), oldest first."""
+    """What is recorded of a patient under any of these identifiers since `since` (milliseconds since 1970), oldest first. Raises
+    StorageError for a record that cannot be read."""
     found: dict[Place, Trace] = {}
     ends: list[tuple[Place, End]] = []
     for record in store.of_patients(cxs, since):
-        content = record.content
+        try:
+            content = record.content
+        except ValueError as error:
+            raise StorageError(
+                f"audit record {record.place} is not as it was written ({error}); carnet audit verify names all such records"
+            ) from None
         if isinstance(content, End):
             ends.append((record.place, content))
         else:

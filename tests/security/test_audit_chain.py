@@ -162,6 +162,27 @@ def test_anchors_are_sealed_too(trail: Trail, tmp_path: Path, harm: Callable[[li
     assert any(line.startswith(said) for line in trail.wrong()), trail.wrong()
 
 
+@pytest.mark.parametrize("written", [b"\xff\xfe {}\n", "\u00e9 {}\n".encode(), b"\n", b"\x0c \x85\n"])
+def test_anchors_that_cannot_be_read_are_named(trail: Trail, tmp_path: Path, written: bytes) -> None:
+    trail.add(2)
+    trail.anchor()
+    path = tmp_path / "anchors"
+    path.write_bytes(path.read_bytes() + written)
+    trail.add(2)
+    trail.anchor()
+    assert trail.wrong() == ("anchor 2 in anchors was changed",)
+
+
+@pytest.mark.parametrize("column", ["at", "kind", "patient", "body", "mac"])
+def test_a_value_of_another_type_is_named(tmp_path: Path, column: str) -> None:
+    """SQLite keeps whatever it is given; PostgreSQL refuses."""
+    for trail in _opened(f"sqlite:///{tmp_path / 'trail.sqlite'}", tmp_path):
+        trail.add(3)
+        trail.anchor()
+        trail.run(f"UPDATE audit_record SET {column} = '\u00e9' WHERE number = 2")
+        assert "record 0.2 was changed, swapped or put in" in trail.wrong()
+
+
 def test_a_line_that_a_crash_cut_off_is_no_harm(trail: Trail, tmp_path: Path) -> None:
     trail.add(2)
     trail.anchor()
