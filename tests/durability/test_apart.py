@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -20,6 +19,7 @@ from server import settings, wiring
 from storage.crash import VARIABLE
 from tests.durability.campaign import REGISTERED_ALREADY
 from tests.durability.wire import FAILURE, SUCCESS, NoAnswer, Submission, Wire, sha1, submission
+from tests.ports import free_port
 from tests.server_process import ServerProcess
 
 SIZES = (1_000, 100_000)
@@ -30,7 +30,8 @@ class Pair:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.registry = ServerProcess(folder / "registry", "--role", "registry", "--patients", "open").start()
+        self._port = str(free_port())
+        self.registry = self._new_registry().start()
         self.registry_url = self.registry.registry
         self.repository = self._new_repository().start()
         self.harmed: set[str] = set()  # those that run with an order to die
@@ -38,6 +39,10 @@ class Pair:
     def _new_repository(self, **environ: str) -> ServerProcess:
         arguments = ("--role", "repository", "--registry", self.registry_url)
         return ServerProcess(self.folder / "repository", *arguments, environ=environ)
+
+    def _new_registry(self, **environ: str) -> ServerProcess:
+        arguments = ("--role", "registry", "--patients", "open", "--port", self._port)
+        return ServerProcess(self.folder / "registry", *arguments, environ=environ)
 
     def restart_repository(self, **environ: str) -> None:
         self.harmed.discard("repository")
@@ -54,9 +59,7 @@ class Pair:
             self.harmed.add("registry")
         if self.registry.alive:
             self.registry.kill()
-        port = str(urlsplit(self.registry_url).port)
-        arguments = ("--role", "registry", "--patients", "open", "--port", port)
-        self.registry = ServerProcess(self.folder / "registry", *arguments, environ=environ).start(healthy=False)
+        self.registry = self._new_registry(**environ).start(healthy=False)
 
     @property
     def wire(self) -> Wire:

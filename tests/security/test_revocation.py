@@ -165,10 +165,8 @@ def test_who_trickles_is_left_alone(piece: bytes) -> None:
 
 
 def test_where_nobody_listens_there_is_no_answer() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
     with pytest.raises(Unanswered, match="refused"):
-        ask(f"http://127.0.0.1:{port}/")
+        ask(f"http://127.0.0.1:{deaf_port()}/")
 
 
 # ---------------------------------------------------------------------------------------------------------------- lists

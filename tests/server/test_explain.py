@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from lxml import html as lxml_html
 from conformance.explanations.catalogue import explanations
 from server.__main__ import program
 from server.explain_page import explain_page, language_of
+from tests.ports import free_port
 from tests.server.exchange import PATIENT, announce
 from tests.server_process import ServerProcess
 from tests.soap.raw_http import ask, request
@@ -141,8 +141,7 @@ def test_every_refusal_carries_a_link_that_leads_to_its_page(server: ServerProce
 
 def test_the_public_address_stands_in_the_links(tmp_path: Path) -> None:
     announce(tmp_path / "data")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     public = ("--set", "server.public_url=https://dmp.example.fr/")
     server = ServerProcess(tmp_path / "data", "--port", str(port), *public).start(healthy=False)
     try:

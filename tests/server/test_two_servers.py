@@ -18,6 +18,7 @@ from server.description import Replacement, build_submission, document_id
 from server.registry_view import RemoteView
 from soap.client import Client, Content, Reply
 from soap.client_errors import ClientError
+from tests.ports import free_port
 from tests.server.exchange import announce, described, fetch, get, package
 from tests.server_process import ServerProcess
 
@@ -142,8 +143,8 @@ def test_each_serves_its_own_actor_only(servers: Apart) -> None:
 
 def test_without_its_registry_a_repository_says_so_and_goes_on_when_it_is_back(tmp_path: Path) -> None:
     announce(tmp_path / "registry")
-    first = ServerProcess(tmp_path / "registry", "--role", "registry").start()
-    port = first.url.rpartition(":")[2]
+    port = str(free_port())
+    first = ServerProcess(tmp_path / "registry", "--role", "registry", "--port", port).start()
     with ServerProcess(tmp_path / "repository", "--role", "repository", "--registry", first.registry) as repository:
         before, during = package(b"before"), package(b"during", _LARGE)
         assert before.send(repository).accepted
