@@ -25,6 +25,7 @@ from security.refusal import Denied
 from security.revocation import ListFetcher
 from security.trust import Use
 from security.trust_files import LiveTrust, TrustSources
+from tests.ports import deaf_port
 
 ROOT_NAME, ROOT_KEY = name("ROOT"), new_key()
 ROOT = certificate(ROOT_NAME, ROOT_KEY.public_key(), ROOT_NAME, ROOT_KEY, *CA_EXTENSIONS)
@@ -400,6 +401,18 @@ def test_an_answer_is_remembered_and_a_dead_responder_left_alone(web: Web) -> No
             one(OTHER, ROOT)
     assert len(web.asked) == 2
     one(LEAF, ROOT)
+
+
+def test_a_certificate_that_the_responder_does_not_know_silences_it_for_nobody_else(web: Web) -> None:
+    one = OcspResponder(OcspOptions(web.url, required=False, seconds=60))
+    web.answer = lambda request: (200, {}, answered(request, ocsp.OCSPCertStatus.UNKNOWN))
+    for _ in range(3):
+        one(OTHER, ROOT)
+    assert len(web.asked) == 1
+    web.answer = lambda request: (200, {}, answered(request, ocsp.OCSPCertStatus.REVOKED))
+    with pytest.raises(Denied) as caught:
+        one(LEAF, ROOT)
+    assert caught.value.rule == "PKI-004" and len(web.asked) == 2
 
 
 def test_what_was_revoked_stays_revoked_when_the_responder_is_gone(web: Web) -> None:
