@@ -39,6 +39,11 @@ def problem_with_ps_id(value: str) -> str | None:
     return None
 
 
+def is_rpps(value: str) -> bool:
+    """Whether an id is a professional's RPPS with its kind: no other national id looks like it."""
+    return bool(_RPPS.fullmatch(value))
+
+
 def problem_with_structure_id(value: str) -> str | None:
     """None for a right Struct_IdNat, else what is wrong."""
     if not _STRUCTURE.fullmatch(value):

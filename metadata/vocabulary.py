@@ -17,7 +17,7 @@ class Actor(Enum):
 
 
 class Transaction(Enum):
-    """One IHE transaction: `code`, wsa:Action of request and response, answering actor."""
+    """One IHE transaction, or a service of the DMP: `code`, wsa:Action of request and response, answering actor."""
 
     ITI_8 = ("ITI-8", "", "", Actor.REGISTRY)
     ITI_18 = ("ITI-18", "urn:ihe:iti:2007:RegistryStoredQuery", "urn:ihe:iti:2007:RegistryStoredQueryResponse", Actor.REGISTRY)
@@ -58,6 +58,14 @@ class Transaction(Enum):
         "urn:ihe:iti:2018:RestrictedUpdateDocumentSetResponse",
         Actor.REGISTRY,
     )
+    # Services of the French DMP, no IHE transactions: one address each, with the several messages of the service.
+    DMP_PATIENTS = ("DMP-patients", "urn:hl7-org:v3:PRPA_IN201307UV02", "urn:hl7-org:v3:PRPA_IN201308UV02", Actor.REGISTRY)
+    DMP_HABILITATIONS = (
+        "DMP-habilitations",
+        "urn:si-dmp-habilitations:HabilitationsEndPoint:setAuthorization",
+        "urn:si-dmp-habilitations:HabilitationsEndPoint:setAuthorizationResponse",
+        Actor.REGISTRY,
+    )
 
     def __init__(self, code: str, action: str, response_action: str, actor: Actor) -> None:
         self.code = code
@@ -67,7 +75,9 @@ class Transaction(Enum):
 
     @property
     def path(self) -> str:
-        """The URL path of this transaction alone, `/xds/iti41`."""
+        """The URL path of this transaction alone, `/xds/iti41`; `/dmp/patients` of a service of the DMP."""
+        if self.code.startswith("DMP-"):
+            return "/dmp/" + self.code.removeprefix("DMP-")
         return "/xds/" + self.code.replace("-", "").lower()
 
 
@@ -200,4 +210,6 @@ TRANSACTION_NAMES: Mapping[Transaction, str] = {
     Transaction.ITI_64: "Notify XAD-PID Link Change",
     Transaction.ITI_86: "Remove Documents",
     Transaction.ITI_92: "Restricted Update Document Set",
+    Transaction.DMP_PATIENTS: "Gestion du dossier patient partagé",
+    Transaction.DMP_HABILITATIONS: "Habilitations",
 }

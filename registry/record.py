@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -79,8 +79,19 @@ def refusal(rule: str, message: str, remedy: str, value: str) -> Refused:
     ])  # fmt: skip
 
 
+class WrongState(Refused):
+    """The record is not in the state that an operation needs; `state` is the one that it is in."""
+
+    def __init__(self, refused: Refused, state: PatientState) -> None:
+        self.state = state
+        super().__init__(refused.findings)
+
+
 class Records:
-    """The operations on records over one database. Each is one transaction and raises `Refused` where it may not be."""
+    """The operations on records over one database. Each is one transaction and raises `Refused` where it may not be.
+
+    What ends in `_in` is the same inside the caller's transaction; `detail` is kept with the event.
+    """
 
     def __init__(self, database: Database, retention_years: float = 10) -> None:
         self.database = database
@@ -88,37 +99,42 @@ class Records:
 
     def open(self, cx: str) -> None:
         """A new record for an identifier that nobody knows yet."""
+        self.database.write(lambda connection: self.open_in(connection, [cx]))
 
-        def work(connection: Connection) -> None:
-            if patients.find(connection, [cx]):
-                raise refusal("REC-001", "the patient is known already", "Look at the record: carnet patient show.", cx)
-            make_known(connection, [cx])
-            tell(connection, of(connection, cx), Event.OPENED)
-
-        cx = canonical_cx(cx)
-        self.database.write(work)
+    def open_in(self, connection: Connection, cxs: Sequence[str], **detail: Any) -> Patient:
+        """A new record for a person whom nobody knows yet under any of these identifiers."""
+        wanted = [canonical_cx(cx) for cx in cxs]
+        known = patients.find(connection, wanted)
+        if not known:
+            make_known(connection, wanted)
+            one = of(connection, wanted[0])
+            known = {one.cx: one} if events(connection, one) else {}  # somebody has opened it at the same moment
+        if known:
+            state = next(iter(known.values())).cluster_state
+            remedy = "Look at the record: carnet patient show."
+            raise WrongState(refusal("REC-001", "the patient is known already", remedy, next(iter(known))), state)
+        tell(connection, one, Event.OPENED, **detail)
+        return one
 
     def close(self, cx: str, reason: str = "") -> None:
         """From now on nothing enters the record, and nobody reads it."""
+        self.database.write(lambda connection: self.close_in(connection, cx, reason=reason))
 
-        def work(connection: Connection) -> None:
-            one = expect(connection, cx, PatientState.ACTIVE)
-            set_state(connection, one.cluster, PatientState.CLOSED)
-            tell(connection, one, Event.CLOSED, reason=reason)
-
-        self.database.write(work)
+    def close_in(self, connection: Connection, cx: str, **detail: Any) -> None:
+        one = expect(connection, cx, PatientState.ACTIVE)
+        set_state(connection, one.cluster, PatientState.CLOSED)
+        tell(connection, one, Event.CLOSED, **detail)
 
     def reopen(self, cx: str, reason: str = "") -> None:
         """The record answers as before it was closed. Refused when the time of retention is over; ends an asked destruction."""
+        self.database.write(lambda connection: self.reopen_in(connection, cx, reason=reason))
 
-        def work(connection: Connection) -> None:
-            one = expect(connection, cx, PatientState.CLOSED)
-            if self.retained_until(connection, one) <= now():
-                raise refusal("REC-004", "the time of retention is over", "Destroy the record: carnet patient destroy.", one.cx)
-            set_state(connection, one.cluster, PatientState.ACTIVE)
-            tell(connection, one, Event.REOPENED, reason=reason)
-
-        self.database.write(work)
+    def reopen_in(self, connection: Connection, cx: str, **detail: Any) -> None:
+        one = expect(connection, cx, PatientState.CLOSED)
+        if self.retained_until(connection, one) <= now():
+            raise refusal("REC-004", "the time of retention is over", "Destroy the record: carnet patient destroy.", one.cx)
+        set_state(connection, one.cluster, PatientState.ACTIVE)
+        tell(connection, one, Event.REOPENED, **detail)
 
     def ask_destruction(self, cx: str, reason: str = "", *, on_request: bool = False) -> str:
         """The first step: the word with which the second is confirmed. Nothing is destroyed yet, and reopening ends it.
@@ -184,14 +200,14 @@ def of(connection: Connection, cx: str, *, lock: bool = True) -> Patient:
     return one
 
 
-def expect(connection: Connection, cx: str, state: PatientState) -> Patient:
-    """`of`, refused unless the record is in this state."""
-    one = of(connection, cx)
+def expect(connection: Connection, cx: str, state: PatientState, *, lock: bool = True) -> Patient:
+    """`of`, refused (WrongState) unless the record is in this state."""
+    one = of(connection, cx, lock=lock)
     if one.cluster_state is not state:
         wanted = "open" if state is PatientState.ACTIVE else state.name.lower()
         is_now = "open" if one.cluster_state is PatientState.ACTIVE else one.cluster_state.name.lower()
         remedy = "Close it first: carnet patient close." if state is PatientState.CLOSED else "It stays as it is."
-        raise refusal("REC-003", f"the record is {is_now}, not {wanted}", remedy, one.cx)
+        raise WrongState(refusal("REC-003", f"the record is {is_now}, not {wanted}", remedy, one.cx), one.cluster_state)
     return one
 
 

@@ -14,9 +14,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from metadata.demographics import of_json, to_json
 from registry import patients
 from registry.codes import CodeBook, CodeKey
-from registry.fragments import pack, unpack
+from registry.demographics import read_demographics
+from registry.fragments import pack_foreign, unpack
 from registry.patients import Patient
 from registry.record import refusal
 from registry.rights import Right, Writer
@@ -28,6 +30,7 @@ from registry.tables import (
     entry_writer,
     object_locator,
     patient,
+    patient_demographics,
     patient_right,
     record_event,
     removed,
@@ -47,7 +50,7 @@ _ROWS = {kind: sa.select(t).where(in_list(t.c.patient, "ids")).order_by(t.c.pati
 _INSERT = {kind: sa.insert(table) for kind, table in TABLES.items()}
 _DELETE = [
     sa.delete(table).where(in_list(table.c.patient, "ids"))
-    for table in (*TABLES.values(), object_locator, unique_identifier, removed, patient_right)
+    for table in (*TABLES.values(), object_locator, unique_identifier, removed, patient_right, patient_demographics)
 ]
 _COUNT = {
     kind: sa.select(sa.func.count(sa.distinct(t.c.uuid))).where(in_list(t.c.patient, "ids")) for kind, t in TABLES.items()
@@ -66,6 +69,7 @@ _WRITERS = (
     .order_by(entry_writer.c.lid, entry_writer.c.role, entry_writer.c.who)
 )
 _INSERT_RIGHT, _INSERT_WRITER = insert_or_ignore(patient_right), insert_or_ignore(entry_writer)
+_INSERT_PERSON = insert_or_ignore(patient_demographics)
 _DELETE_WRITERS = sa.delete(entry_writer).where(in_list(entry_writer.c.lid, "lids"))
 _LINKS = sa.select(_links.c.uuid).where(in_list(_links.c.patient, "ids"))
 _DELETE_LINKS = sa.delete(_links).where(in_list(_links.c.uuid, "uuids"))
@@ -89,7 +93,7 @@ _EVENTS = sa.select(record_event).where(in_list(record_event.c.patient, "ids")).
 
 
 def read_rows(connection: Connection, codes: CodeBook, one: Patient) -> Item:
-    """Everything the registry holds of the person: `identifiers`, `objects`, `events`, `rights`, `writers`."""
+    """Everything the registry holds of the person: `identifiers`, `objects`, `events`, `rights`, `writers`, `demographics`."""
     members = patients.cluster_of(connection, one.cluster)
     places = {member.id: place for place, member in enumerate(members)}
     ids = {"ids": list(places)}
@@ -111,6 +115,7 @@ def read_rows(connection: Connection, codes: CodeBook, one: Patient) -> Item:
         "events": events,
         "rights": [{"right": Right(kind).name.lower(), "holder": holder, "at": str(at)} for kind, holder, at in given],
         "writers": [{"lid": bytes(lid).hex(), "role": Writer(role).name.lower(), "who": who} for lid, role, who in wrote],
+        "demographics": json.loads(to_json(read_demographics(connection, one))),
     }
 
 
@@ -161,6 +166,8 @@ def write_rows(connection: Connection, codes: CodeBook, content: Item) -> Mappin
     )
     wrote = [(bytes.fromhex(one["lid"]), int(Writer[one["role"].upper()]), one["who"]) for one in content.get("writers", ())]
     connection.execute_many(_INSERT_WRITER, [{"lid": lid, "role": role, "who": who} for lid, role, who in wrote])
+    person = to_json(of_json(json.dumps(content.get("demographics", {}))))
+    connection.execute_many(_INSERT_PERSON, [{"patient": root, "content": person}])
     return fresh
 
 
@@ -245,7 +252,7 @@ def _row(table: sa.Table, item: Item, numbers: Sequence[int], ids: Mapping[CodeK
         elif column in _CODE_LISTS:
             row[column] = "".join(f",{ids[code, scheme]}" for code, scheme in value) + ","
         elif column == "ebrim":
-            row["fragment"] = pack(value.encode())
+            row["fragment"] = pack_foreign(value.encode())
         elif column != "object":
             row[column] = bytes.fromhex(value) if column in _BINARY else value
     return row

@@ -113,40 +113,48 @@ class Rights:
         Who becomes treating physician is authorised as well.
         """
 
-        def work(connection: Connection) -> bool:
-            one = expect(connection, cx, PatientState.ACTIVE)
-            rows = _rows(connection, one)
-            kinds = (right, Right.AUTHORISED) if right is Right.TREATING else (right,)
-            before = {(kind, whom) for kind, whom, _ in connection.execute(_LISTED, {"rows": rows})}
-            for kind in kinds:
-                connection.execute(_TAKE, {"rows": rows, "which": int(kind), "whom": holder})
-            at = int(now())
-            written = [{"patient": one.cluster, "kind": int(kind), "holder": holder, "at": at} for kind in kinds]
-            connection.execute_many(_GIVE, written)
-            return (int(right), holder) not in before
-
-        return self.database.write(work)
+        return self.database.write(lambda c: give_in(c, expect(c, cx, PatientState.ACTIVE), right, holder))
 
     def take(self, cx: str, right: Right, holder: str = "") -> bool:
         """Take it away. False when it was not there."""
 
-        def work(connection: Connection) -> bool:
-            rows = _rows(connection, expect(connection, cx, PatientState.ACTIVE))
-            before = {(kind, whom) for kind, whom, _ in connection.execute(_LISTED, {"rows": rows})}
-            connection.execute(_TAKE, {"rows": rows, "which": int(right), "whom": holder})
-            return (int(right), holder) in before
-
-        return self.database.write(work)
+        return self.database.write(lambda c: take_in(c, expect(c, cx, PatientState.ACTIVE), right, holder))
 
     def listed(self, cx: str) -> list[Given]:
         """All rights of a record, by kind and holder. Raises Refused for an unknown patient."""
         with self.database.snapshot() as connection:
-            rows = connection.execute(_LISTED, {"rows": _rows(connection, of(connection, cx, lock=False))})
-        given = {(kind, holder): str(at) for kind, holder, at in rows}
-        return [
-            Given(Right(kind), holder, at, _state(given, holder).value if kind == Right.AUTHORISED else "")
-            for (kind, holder), at in given.items()
-        ]
+            return listed_in(connection, of(connection, cx, lock=False))
+
+
+def give_in(connection: Connection, one: Patient, right: Right, holder: str = "") -> bool:
+    """`Rights.give` for a locked record, inside the caller's transaction."""
+    rows = _rows(connection, one)
+    kinds = (right, Right.AUTHORISED) if right is Right.TREATING else (right,)
+    before = {(kind, whom) for kind, whom, _ in connection.execute(_LISTED, {"rows": rows})}
+    for kind in kinds:
+        connection.execute(_TAKE, {"rows": rows, "which": int(kind), "whom": holder})
+    at = int(now())
+    written = [{"patient": one.cluster, "kind": int(kind), "holder": holder, "at": at} for kind in kinds]
+    connection.execute_many(_GIVE, written)
+    return (int(right), holder) not in before
+
+
+def take_in(connection: Connection, one: Patient, right: Right, holder: str = "") -> bool:
+    """`Rights.take` for a locked record, inside the caller's transaction."""
+    rows = _rows(connection, one)
+    before = {(kind, whom) for kind, whom, _ in connection.execute(_LISTED, {"rows": rows})}
+    connection.execute(_TAKE, {"rows": rows, "which": int(right), "whom": holder})
+    return (int(right), holder) in before
+
+
+def listed_in(connection: Connection, one: Patient) -> list[Given]:
+    """All rights of a record, by kind and holder."""
+    rows = connection.execute(_LISTED, {"rows": _rows(connection, one)})
+    given = {(kind, holder): str(at) for kind, holder, at in rows}
+    return [
+        Given(Right(kind), holder, at, _state(given, holder).value if kind == Right.AUTHORISED else "")
+        for (kind, holder), at in given.items()
+    ]
 
 
 def _rows(connection: Connection, one: Patient) -> Sequence[int]:

@@ -267,6 +267,16 @@ entry_writer = sa.Table(
 )
 
 
+#: Who the patient is, where a service of the DMP has said it (`registry/demographics.py`). `patient` is any row of the person.
+patient_demographics = sa.Table(
+    "patient_demographics",
+    METADATA,
+    sa.Column("patient", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("content", sa.Text, nullable=False),  # JSON
+    sqlite_with_rowid=False,
+)
+
+
 def unique_id_key(unique_id: str) -> bytes:
     """The key of a uniqueId in `unique_identifier`: 16 bytes whatever its length, a third of the usual OID^extension."""
     return hashlib.sha256(unique_id.encode()).digest()[:16]

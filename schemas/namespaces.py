@@ -26,6 +26,9 @@ EXC_C14N = "http://www.w3.org/2001/10/xml-exc-c14n#"
 XADES = "http://uri.etsi.org/01903/v1.3.2#"
 SAML = "urn:oasis:names:tc:SAML:2.0:assertion"
 HL7V3 = "urn:hl7-org:v3"
+#: The services of the French DMP: management of the record, authorisations.
+GDP = "asip:ci-sis:gdp:2010"
+HABILITATIONS = "urn:si-dmp-habilitations"
 
 WSDL = "http://schemas.xmlsoap.org/wsdl/"
 WSDL_SOAP12 = "http://schemas.xmlsoap.org/wsdl/soap12/"

@@ -21,9 +21,9 @@ from typing import Any
 
 from lxml import etree
 
-from schemas.namespaces import LCM, PREFIXES, QUERY, RIM, RMD, RS, XDS, XML, XOP, XSI, q
+from schemas.namespaces import GDP, HABILITATIONS, HL7V3, LCM, PREFIXES, QUERY, RIM, RMD, RS, XDS, XML, XOP, XSI, q
 
-__all__ = ["MOST_FINDINGS", "ROOTS", "XSD_FOLDER", "SchemaFinding", "compile_schema", "validate"]
+__all__ = ["DMP_ROOTS", "MOST_FINDINGS", "ROOTS", "XSD_FOLDER", "SchemaFinding", "compile_schema", "validate"]
 
 XSD_FOLDER = Path(__file__).parent / "xsd"
 
@@ -38,6 +38,13 @@ ROOTS: dict[str, str] = {
     "RetrieveDocumentSetRequest": q(XDS, "RetrieveDocumentSetRequest"),
     "RetrieveDocumentSetResponse": q(XDS, "RetrieveDocumentSetResponse"),
     "RemoveDocumentsRequest": q(RMD, "RemoveDocumentsRequest"),
+}
+#: Bodies of the services of the DMP, which have a schema of their own: their handlers ask it, and answer in their own words.
+DMP_ROOTS: dict[str, str] = {
+    **{name: q(HL7V3, name) for name in (f"PRPA_IN2013{n}UV02" for n in ("07", "08", "11", "14"))},
+    **{name: q(GDP, name) for name in ("PRPA_IN201311UV02_Response", "PRPA_IN201314UV02_Response")},
+    **{name: q(HABILITATIONS, name) for name in ("setAuthorization", "setAuthorizationResponse")},
+    **{name: q(HABILITATIONS, name) for name in ("listAuthorizationByPatient", "listAuthorizationByPatientResponse")},
 }
 
 
@@ -59,17 +66,17 @@ class SchemaFinding:
 
 
 def validate(element: etree._Element, root: str, *, lenient: bool = False) -> list[SchemaFinding]:
-    """What is wrong with `element`, which should be the body named `root` (a key of ROOTS); an empty list means valid.
+    """What is wrong with `element`, the body named `root` (a key of ROOTS or DMP_ROOTS); an empty list means valid.
 
     At most MOST_FINDINGS are returned; where there are more, the last one says how many. `lenient` leaves out missing ids of
     Classification, ExternalIdentifier and Association. An `xop:Include` inside an xds:Document stands for valid base64. Raises
     KeyError for an unknown `root`.
     """
-    expected = ROOTS[root]
+    expected = ROOTS.get(root) or DMP_ROOTS[root]
     if element.tag != expected:
         message = f"The body is {_pretty(str(element.tag))}, expected is {_pretty(expected)}"
         return [SchemaFinding(_line(element), _local(element), _pretty(str(element.tag)), message, "BODY")]
-    schema = _schema()
+    schema = _schema("bodies.xsd" if root in ROOTS else "dmp.xsd")
     with _without_includes(element):
         if _is_large(element):
             entries = _entries_without_places(element, schema)
@@ -112,7 +119,8 @@ def _entries_without_places(element: etree._Element, schema: etree.XMLSchema) ->
 
 
 class _Local(threading.local):
-    schema: etree.XMLSchema | None = None
+    def __init__(self) -> None:
+        self.schemas: dict[str, etree.XMLSchema] = {}
 
 
 _local_schema = _Local()
@@ -130,11 +138,11 @@ def compile_schema(path: Path) -> etree.XMLSchema:
         return etree.XMLSchema(etree.parse(str(path), parser))
 
 
-def _schema() -> etree.XMLSchema:
-    """The schema of this thread."""
-    schema = _local_schema.schema
+def _schema(file: str) -> etree.XMLSchema:
+    """The schema in this file, for this thread."""
+    schema = _local_schema.schemas.get(file)
     if schema is None:
-        schema = _local_schema.schema = compile_schema(XSD_FOLDER / "bodies.xsd")
+        schema = _local_schema.schemas[file] = compile_schema(XSD_FOLDER / file)
     return schema
 
 
@@ -202,7 +210,8 @@ _TYPES = {
     "query:ReturnType": "LeafClass or ObjectRef (RegistryObject and LeafClassWithRepositoryItem are known to the schema)",
 }
 _XSI_NAMES = {"xs": "http://www.w3.org/2001/XMLSchema", "xsi": XSI, "xml": XML}
-_BY_URI = {uri: prefix for prefix, uri in {**PREFIXES, **_XSI_NAMES}.items()}
+_DMP_NAMES = {"v3": HL7V3, "gdp": GDP, "hab": HABILITATIONS}
+_BY_URI = {uri: prefix for prefix, uri in {**PREFIXES, **_XSI_NAMES, **_DMP_NAMES}.items()}
 
 
 def _findings(root: etree._Element, log: Any, lenient: bool) -> list[SchemaFinding]:

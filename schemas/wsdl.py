@@ -17,25 +17,29 @@ from lxml import etree
 from schemas.namespaces import WSDL, WSDL_SOAP12, XSD, q
 from schemas.validate import XSD_FOLDER
 
-__all__ = ["SERVED_XSD", "WSDL_FOLDER", "WSDL_NAMES", "wsdl", "xsd"]
+__all__ = ["DMP_WSDL_NAMES", "SERVED_XSD", "WSDL_FOLDER", "WSDL_NAMES", "wsdl", "xsd"]
 
 _ACTION = "{http://www.w3.org/2007/05/addressing/metadata}Action"
 WSDL_FOLDER = Path(__file__).parent / "wsdl"
 
 #: The actors that have a description.
 WSDL_NAMES = ("DocumentRegistry", "DocumentRepository")
+#: So have the services of the DMP.
+DMP_WSDL_NAMES = ("GestionDossierPatientPartage", "Habilitations")
 #: The schemas that are served; no other file name is ever opened for a request.
-SERVED_XSD = ("xml.xsd", "rim.xsd", "rs.xsd", "lcm.xsd", "query.xsd", "xds.xsd", "rmd.xsd")
+SERVED_XSD = (
+    "xml.xsd", "rim.xsd", "rs.xsd", "lcm.xsd", "query.xsd", "xds.xsd", "rmd.xsd", "hl7v3.xsd", "gdp.xsd", "habilitations.xsd"
+)  # fmt: skip
 
 
 def wsdl(name: str, base_url: str, actions: Collection[str] | None = None) -> bytes:
-    """The description of actor `name` (one of WSDL_NAMES) for the endpoint at `base_url`. Raises KeyError for another name.
+    """The description `name` (of WSDL_NAMES or DMP_WSDL_NAMES) of the endpoint at `base_url`. Raises KeyError for another name.
 
     `base_url` is absolute and without a query: `https://xds.example.org/xds/registry`. With `actions` it holds the operations of
     these wsa:Actions only, so that nobody is offered what the endpoint does not serve.
     """
-    if name not in WSDL_NAMES:
-        raise KeyError(f"There is no WSDL {name!r}; there are {', '.join(WSDL_NAMES)}")
+    if name not in WSDL_NAMES + DMP_WSDL_NAMES:
+        raise KeyError(f"There is no WSDL {name!r}; there are {', '.join(WSDL_NAMES + DMP_WSDL_NAMES)}")
     root = _load(WSDL_FOLDER / f"{name}.wsdl")
     if actions is not None:
         _keep(root, actions)

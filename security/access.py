@@ -152,6 +152,8 @@ class Grant:
         return self.cell(open_ones[0])
 
     def _record_open(self, row: str) -> bool:
+        if row in _WHOEVER:
+            return True
         if self.base in ("PA", "RL"):
             return bool(self.rights.rows)
         blocked = Authorisation.BLOCKED in (self.rights.authorisation, self.rights.structure)
@@ -225,6 +227,8 @@ class Grant:
             raise rules.NOT_IMPUTED.denied(structure=structure or "(none)")
 
 
+#: Rows that tell a caller what he may do: open also to whom the record is closed to, for TD0.2 answers INTERDIT to who is blocked.
+_WHOEVER = frozenset({"TD0.1", "TD0.2"})
 _PUT_AWAY = frozenset({"TD3.3d-archive", "TD3.3d-unarchive", "TD3.3c-delete"})
 _STATUS_ROWS = {"ARCHIVED": "TD3.2-archived", "DEPRECATED": "TD3.2-obsolete", "DELETED": "TD3.2-deleted"}
 

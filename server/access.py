@@ -48,6 +48,8 @@ from security.submitter import submitter_of
 from server.identify import assertions
 from server.settings import SettingError, Settings
 from soap.body.adhoc_query import build_adhoc_query, build_adhoc_query_response, parse_adhoc_query
+from soap.body.gdp import parse_record_request
+from soap.body.habilitations import parse_authorization_request
 from soap.call import Answer, Call, Caller, Handler
 from storage.database import Database
 
@@ -68,6 +70,8 @@ ROWS_OF: Mapping[Transaction, tuple[str, ...]] = {
     Transaction.ITI_92: CHANGE_ROWS,
     Transaction.ITI_62: ("TD3.3c-delete",),
     Transaction.ITI_86: ("TD3.3c-delete",),
+    Transaction.DMP_PATIENTS: ("TD0.2", "TD1.1", "TD1.2", "TD1.3a", "TD1.3b", "TD1.4"),
+    Transaction.DMP_HABILITATIONS: ("TD0.3-add", "TD0.3-remove", "TD0.3-removeMT", "TD1.6"),
 }
 _FEEDING = (Transaction.ITI_41, Transaction.ITI_42, Transaction.ITI_61)
 _READING = (Transaction.ITI_18, Transaction.ITI_51, Transaction.ITI_43)
@@ -221,11 +225,13 @@ class Guard:
         rows = ROWS_OF.get(transaction)
         if rows is None:
             raise rules.NOT_IN_MATRIX.denied(row=transaction.code, column=acting.grant.column)
-        acting.grant.demand(*((acting.grant.feeding_row,) if transaction in _FEEDING else rows))
+        acting.grant.demand(*_rows_of(call, acting.grant))
         if transaction in _READING:
             self._access.demand_consent(acting.grant)
         if transaction in _FEEDING or transaction in _UPDATING:
             _judge_submission(acting.grant, call, feeding=transaction in _FEEDING)
+        elif transaction is Transaction.DMP_PATIENTS:
+            refuse_other_patients(acting.grant.same_patient, _patients_of(call))
         with _as(acting), _submitting(call, Reading.XUA_PROFESSION in acting.grant.opened):
             return in_steps(partial(self._handler, call))
 
@@ -292,6 +298,19 @@ def _asking_itself() -> Iterator[None]:
         yield
     finally:
         _ASKS_ITSELF.reset(token)
+
+
+def _rows_of(call: Call, grant: Grant) -> Sequence[str]:
+    """The rows of which one must be open. A service of the DMP has a row for each thing that it does; what is none of them is
+    its handler's to refuse, before whom any row will do."""
+    rows, row = ROWS_OF[call.transaction], ""
+    if call.transaction in _FEEDING:
+        row = grant.feeding_row
+    elif call.transaction is Transaction.DMP_PATIENTS:
+        row = parse_record_request(call.body).transaction
+    elif call.transaction is Transaction.DMP_HABILITATIONS:
+        row = parse_authorization_request(call.body).row
+    return (row,) if row else rows
 
 
 @contextmanager
@@ -378,6 +397,8 @@ def _patients_of(call: Call) -> list[str]:
         return list(query.patient_ids)
     if call.transaction in _FEEDING or call.transaction in _UPDATING:
         return _named_patients(_submission(call.body))
+    if call.transaction is Transaction.DMP_PATIENTS:
+        return [f"{one.extension}^^^&{one.root}&ISO" for one in parse_record_request(call.body).ids]
     return []
 
 

@@ -46,6 +46,8 @@ from security.audit_codes import (
 )
 from security.identity import Assertion, Coded
 from soap.body.adhoc_query import parse_adhoc_query
+from soap.body.gdp import ADD, REVISE, parse_record_request
+from soap.body.habilitations import LIST, parse_authorization_request
 from soap.body.patient_identity import InstanceIdentifier, parse_identity_message
 from soap.body.remove import parse_remove_objects
 from soap.body.retrieve import DocumentRequest, parse_document_requests
@@ -74,6 +76,8 @@ EVENTS: Mapping[Transaction, tuple[AuditCode, str]] = {
     Transaction.ITI_64: (PATIENT_RECORD, "U"),
     Transaction.ITI_86: (PATIENT_RECORD, "D"),
     Transaction.ITI_92: (IMPORT, "U"),
+    Transaction.DMP_PATIENTS: (PATIENT_RECORD, "R"),
+    Transaction.DMP_HABILITATIONS: (PATIENT_RECORD, "U"),
 }
 
 #: Purposes of use by which somebody sees what he may not see otherwise: of the French domain, of HL7 (POU).
@@ -212,6 +216,10 @@ def _parts(deed: Deed, owners: Owners) -> Iterable[Part]:
             message = parse_identity_message(body)
             stays, goes = ([_cx(one) for one in ids] for ids in (message.ids, message.prior))
             return identity_parts(message.work, stays, goes, ("II", _instance(message.id)))
+        case Transaction.DMP_PATIENTS:
+            return _record(body)
+        case Transaction.DMP_HABILITATIONS:
+            return [Part(action="R" if parse_authorization_request(body).name == LIST else "U")]
         case _:
             return _submission(body)
 
@@ -227,6 +235,14 @@ def _submission(body: etree._Element) -> list[Part]:
             one = AuditObject(unique_id, SUBMISSION_SET, role=ROLE_JOB)
             return [Part(found.get(schemes.SS_PATIENT_ID, ""), (one,))]
     return []
+
+
+def _record(body: etree._Element) -> list[Part]:
+    """The patient of a message of the DMP: one person, whatever the number of identifiers."""
+    request = parse_record_request(body)
+    action = {ADD: "C", REVISE: "U"}.get(request.name, "R")
+    message = ("II", _instance(request.id))
+    return [Part(_cx(one), action=action, message=message) for one in request.ids[:1]] or [Part(action=action)]
 
 
 def _query(transaction: Transaction, body: etree._Element) -> list[Part]:

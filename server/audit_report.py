@@ -46,6 +46,8 @@ ACTIONS: Mapping[str, tuple[str, str]] = {
     "ITI-64": ("documents moved", "documents déplacés"),
     "ITI-86": ("documents removed", "documents supprimés"),
     "ITI-92": ("metadata changed", "métadonnées modifiées"),
+    "DMP-patients": ("the record as a whole", "le dossier dans son ensemble"),
+    "DMP-habilitations": ("authorisations", "habilitations"),
     "110101": ("the trail was read", "traces consultées"),
     "110113": ("security alert", "alerte de sécurité"),
     "110127": ("EMERGENCY ACCESS", "ACCÈS EN URGENCE"),

@@ -189,6 +189,10 @@ class Domain:
         "entry", "wsa:Action of ITI-61 responses: entry ...RegisterOnDemandDocumentEntryResponse, document "
         "...RegisterOnDemandDocumentResponse; the standard has both", choices=("entry", "document"),
     )  # fmt: skip
+    dmp_services: bool = setting(
+        False, "serve the French DMP's own services: records as objects at /dmp/patients, authorisations at /dmp/habilitations "
+        "(docs/dmp-services.md)",
+    )  # fmt: skip
     wire_rows: str = setting(
         "", "single rows of docs/wire.md treated otherwise than `wire` says: `WIRE-017=accept|note|refuse`, separated by commas"
     )

@@ -31,6 +31,18 @@ TRANSACTIONS: tuple[tuple[Actor, Transaction, str], ...] = (
     (Actor.REPOSITORY, Transaction.ITI_43, "responder"),
     (Actor.REPOSITORY, Transaction.ITI_86, "responder"),
 )
+#: Services of the French DMP, which are no transactions of IHE: its name for each thing done, wsa:Action, answers.
+DMP_SERVICES: tuple[tuple[Transaction, str, str, str], ...] = (
+    (Transaction.DMP_PATIENTS, "TD0.2, TD1.3a", "urn:hl7-org:v3:PRPA_IN201307UV02", "PRPA_IN201308UV02"),
+    (Transaction.DMP_PATIENTS, "TD1.1", "urn:hl7-org:v3:PRPA_IN201311UV02", "PRPA_IN201312UV02 or 201313"),
+    (Transaction.DMP_PATIENTS, "TD1.2, TD1.3b, TD1.4", "urn:hl7-org:v3:PRPA_IN201314UV02", "PRPA_IN201315UV02 or 201316"),
+    (Transaction.DMP_HABILITATIONS, "TD0.3", Transaction.DMP_HABILITATIONS.action, "setAuthorizationResponse"),
+    (
+        Transaction.DMP_HABILITATIONS, "TD1.6",
+        Transaction.DMP_HABILITATIONS.action.replace("setAuthorization", "listAuthorizationByPatient"),
+        "listAuthorizationByPatientResponse",
+    ),
+)  # fmt: skip
 #: Options of ITI TF-1: Table 10.2-1 by actor, with what stands for each.
 OPTIONS = (
     (Actor.REGISTRY, "Reference ID", "referenceIdList is stored; FindDocumentsByReferenceId is answered"),
@@ -162,6 +174,8 @@ _PARAMETERS = """**Bold** parameters are required; of those in *italics* exactly
 several values. The return types are LeafClass and ObjectRef."""
 _EXTENSION = """Queries marked as an extension are not IHE's. They are answered unless `domain.title_query` is false or
 `domain.wire` is `strict`; then their ids are unknown here."""
+_DMP = """Served with `domain.dmp_services`, which the domain `dmp-fr` switches on ([dmp-services.md](dmp-services.md)). An acknowledgement
+that refuses has the code `DMPFound` or `DMPClosed`, or the id of the rule; `setAuthorization` answers `DMPOk` or one of these."""
 _PAGES = """The rules behind them are listed in [rules.md](rules.md), the settings in [settings.md](settings.md), what is accepted
 on the wire beyond the standard in [wire.md](wire.md)."""
 _LIMITS = """## What is not claimed
@@ -183,6 +197,12 @@ def integration_statement() -> str:
         ((a.value, f"{t.code} {TRANSACTION_NAMES[t]}", side, *_where(t)) for a, t, side in TRANSACTIONS),
     )
     parts += [_PATHS, ""]
+    parts += _table(
+        "Services of the French DMP",
+        ("Service", "What", "SOAP 1.2 action", "Answer", "Path"),
+        ((TRANSACTION_NAMES[t], what, f"`{action}`", answer, f"`{t.path}`") for t, what, action, answer in DMP_SERVICES),
+    )
+    parts += [_DMP, ""]
     parts += _table("Options", ("Actor", "Option", "What it means here"), ((a.value, name, text) for a, name, text in OPTIONS))
     head = ("Query", "Id", "Answers with", "Parameters", "Source")
     parts += _table("Stored queries (ITI-18)", head, map(_query, _queries(Transaction.ITI_18)))

@@ -19,6 +19,8 @@ from metadata.model import Submission
 from metadata.rules.rule import Finding
 from metadata.vocabulary import Transaction
 from registry.codes import CodeBook
+from registry.dmp_habilitations import PatientAuthorizations
+from registry.dmp_patients import PatientRecords
 from registry.documents import RegisteredDocuments
 from registry.iti18 import RegistryStoredQuery
 from registry.iti42 import RegisterDocumentSet
@@ -241,6 +243,10 @@ def registry_handlers(kit: Kit, codes: CodeBook, access: Access | None = None) -
     served[Transaction.ITI_44] = PatientIdentityFeedV3(IdentityFeed(kit.database, authorities(kit.settings)))
     if kit.settings.domain.multi_patient:
         served[Transaction.ITI_51] = queries
+    if kit.settings.domain.dmp_services:
+        records = Records(kit.database, kit.settings.domain.retention_years)
+        served[Transaction.DMP_PATIENTS] = PatientRecords(kit.database, records, authorities(kit.settings))
+        served[Transaction.DMP_HABILITATIONS] = PatientAuthorizations(kit.database)
     return served
 
 

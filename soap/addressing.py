@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from metadata.vocabulary import TRANSACTION_BY_ACTION, Actor, Transaction
-from schemas.namespaces import HL7V3, LCM, QUERY, RMD, SOAP11, SOAP12, WSA, WSA_2004, XDS, q
+from schemas.namespaces import HABILITATIONS, HL7V3, LCM, QUERY, RMD, SOAP11, SOAP12, WSA, WSA_2004, XDS, q
 from soap.call import Note
 from soap.fault import Fault, sender
 from soap.wire import Wire
@@ -41,6 +41,8 @@ BODY: dict[Transaction, tuple[str, ...]] = {
     T.ITI_62: (q(LCM, "RemoveObjectsRequest"),),
     T.ITI_86: (q(RMD, "RemoveDocumentsRequest"),),
     T.ITI_92: (q(LCM, "SubmitObjectsRequest"),),
+    T.DMP_PATIENTS: tuple(q(HL7V3, f"PRPA_IN2013{n}UV02") for n in ("07", "11", "14")),
+    T.DMP_HABILITATIONS: tuple(q(HABILITATIONS, name) for name in ("setAuthorization", "listAuthorizationByPatient")),
 }
 
 #: The transaction that a body element alone means at an actor's address: the basic one.
@@ -48,11 +50,16 @@ _BY_BODY: dict[str, Transaction] = {
     name: t for t in (T.ITI_44, T.ITI_86, T.ITI_62, T.ITI_43, T.ITI_42, T.ITI_41, T.ITI_18) for name in BODY[t]
 }
 
-#: Transactions that are served at their own address only: ITI-51 differs from ITI-18 by the action alone, ITI-44 is no XDS.b
-#: message.
-OWN_ADDRESS_ONLY = frozenset({T.ITI_51, T.ITI_44})
+#: Transactions that are served at their own address only: ITI-51 differs from ITI-18 by the action alone, ITI-44 and the
+#: services of the DMP are no XDS.b messages.
+OWN_ADDRESS_ONLY = frozenset({T.ITI_51, T.ITI_44, T.DMP_PATIENTS, T.DMP_HABILITATIONS})
 
-_ACTIONS: dict[str, Transaction] = {**TRANSACTION_BY_ACTION, **{f"{HL7V3}:PRPA_IN20130{n}UV02": T.ITI_44 for n in (1, 2, 4)}}
+_ACTIONS: dict[str, Transaction] = {
+    **TRANSACTION_BY_ACTION,
+    **{f"{HL7V3}:PRPA_IN20130{n}UV02": T.ITI_44 for n in (1, 2, 4)},
+    **{f"{HL7V3}:PRPA_IN2013{n}UV02": T.DMP_PATIENTS for n in ("07", "11", "14")},
+    f"{HABILITATIONS}:HabilitationsEndPoint:listAuthorizationByPatient": T.DMP_HABILITATIONS,
+}
 
 ACTOR_PATH = {Actor.REGISTRY: "/xds/registry", Actor.REPOSITORY: "/xds/repository"}
 
@@ -153,7 +160,8 @@ def _by_action(address: Address, action: str) -> Transaction:
     if transaction is not None and transaction in address.transactions:
         return transaction
     if transaction is None:
-        remedy = "Actions served here: " + ", ".join(t.action for t in sorted(address.transactions, key=lambda t: t.code)) + "."
+        served = sorted((t.code, action) for action, t in _ACTIONS.items() if t in address.transactions)
+        remedy = "Actions served here: " + ", ".join(action for _, action in served) + "."
         raise _not_supported(f"wsa:Action '{action[:120]}' is not known", remedy)
     raise _not_supported(f"{transaction.code} is not served at {address.path}", _right_path(address, transaction))
 

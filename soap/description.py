@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from metadata.vocabulary import Actor
+from metadata.vocabulary import Actor, Transaction
 from schemas.wsdl import SERVED_XSD, wsdl, xsd
 from soap.addressing import Address
 from soap.reply import Reply
@@ -15,6 +15,8 @@ from soap.reply import Reply
 #: Characters of an absolute URL; the host of a request is not ours to trust (RFC 3986: 2).
 _URL = re.compile(r"https?://[\w.:\[\]-]+[\w./%~-]*")
 _NAME = {Actor.REGISTRY: "DocumentRegistry", Actor.REPOSITORY: "DocumentRepository"}
+#: Services that are described whole, and not among the operations of an actor.
+_SERVICE = {Transaction.DMP_PATIENTS: "GestionDossierPatientPartage", Transaction.DMP_HABILITATIONS: "Habilitations"}
 
 
 def describe(environ: Mapping[str, Any], method: str, address: Address, url: str) -> Reply:
@@ -25,6 +27,8 @@ def describe(environ: Mapping[str, Any], method: str, address: Address, url: str
         return _text(400, "The Host header of the request is no host name.\n")
     query = {name.lower(): value for name, value in parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)}
     if "wsdl" in query:
+        if address.own in _SERVICE:
+            return _reply(200, "text/xml; charset=UTF-8", wsdl(_SERVICE[address.own], url))
         actor = next(iter(address.transactions)).actor
         return _reply(200, "text/xml; charset=UTF-8", wsdl(_NAME[actor], url, {t.action for t in address.transactions}))
     if "xsd" in query:

@@ -22,7 +22,9 @@ _SECTION = "ITI TF-3: 4.2.4.1"
 _QUERIES = frozenset({Transaction.ITI_18, Transaction.ITI_51})
 _SUBMISSIONS = frozenset({Transaction.ITI_41, Transaction.ITI_42, Transaction.ITI_57, Transaction.ITI_61, Transaction.ITI_92})
 #: Transactions whose answer is no ebRS response: nothing can be refused in it by this module.
-FOREIGN = frozenset({Transaction.ITI_44, Transaction.ITI_8, Transaction.ITI_64})
+FOREIGN = frozenset(
+    {Transaction.ITI_44, Transaction.ITI_8, Transaction.ITI_64, Transaction.DMP_PATIENTS, Transaction.DMP_HABILITATIONS}
+)
 
 #: Most findings of the schema in one answer.
 _SHOWN = 200

@@ -91,6 +91,8 @@ OPERATION: dict[Transaction, str] = {
     Transaction.ITI_62: "DeleteDocumentSet",
     Transaction.ITI_86: "RemoveDocuments",
     Transaction.ITI_92: "RestrictedUpdateDocumentSet",
+    Transaction.DMP_PATIENTS: "GestionDossierPatientPartage",
+    Transaction.DMP_HABILITATIONS: "Habilitations",
 }
 
 _ACTOR = {Actor.REGISTRY: "DocumentRegistry", Actor.REPOSITORY: "DocumentRepository"}

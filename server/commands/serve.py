@@ -168,6 +168,8 @@ def greeting(settings: Settings, port: int) -> str:
         lines.append(f"              {base}/xds/iti44   ITI-44")
         if settings.domain.multi_patient:
             lines.append(f"              {base}/xds/iti51   ITI-51")
+        if settings.domain.dmp_services:
+            lines.append(f"              {base}/dmp/patients   {base}/dmp/habilitations   services of the DMP")
     else:
         lines.append(f"  registry    elsewhere: {settings.role.registry_url}")
     if settings.mllp.port:

@@ -39,7 +39,7 @@ SHEETS = ("m526", "air", "own")
 ROWS = (
     "TD2.1", "TD2.2", "TD3.1-meta", "TD3.1-ref", "TD3.2-plain", "TD3.2-masked", "TD3.2-invisible", "TD3.2-archived",
     "TD3.2-obsolete", "TD3.2-deleted", "TD3.3a-mask", "TD3.3a-unmask", "TD3.3b-visible", "TD3.3d-archive", "TD3.3d-unarchive",
-    "TD3.3c-delete",
+    "TD3.3c-delete", "TD0.2", "TD1.3a", "TD1.6", "TD0.3-add", "TD0.3-remove", "TD0.3-removeMT",
 )  # fmt: skip
 READ = [row for row in ROWS if row.startswith("TD3.2")]
 CHANGES = [row for row in ROWS if row.startswith("TD3.3")]

@@ -65,5 +65,10 @@ TABLE: dict[str, Expected] = {
     "ITI-8 A08": Expected(PATIENT_RECORD, "U", "Patient Identity Feed", "", ("MSH-10",)),
     "ITI-44 add": Expected(PATIENT_RECORD, "C", "Patient Identity Feed HL7 V3", "", ("II",)),
     "ITI-44 revise": Expected(PATIENT_RECORD, "U", "Patient Identity Feed HL7 V3", "", ("II",)),
+    "DMP-patients read": Expected(PATIENT_RECORD, "R", "Gestion du dossier patient partagé", "", ("II",)),
+    "DMP-patients add": Expected(PATIENT_RECORD, "C", "Gestion du dossier patient partagé", "", ("II",)),
+    "DMP-patients revise": Expected(PATIENT_RECORD, "U", "Gestion du dossier patient partagé", "", ("II",)),
+    "DMP-habilitations set": Expected(PATIENT_RECORD, "U", "Habilitations", ""),
+    "DMP-habilitations list": Expected(PATIENT_RECORD, "R", "Habilitations", ""),
     "ITI-64": Expected(PATIENT_RECORD, "U", "Notify XAD-PID Link Change", "", ("MSH-10",)),
 }

@@ -269,5 +269,5 @@ def test_the_archive_is_as_its_page_says(tmp_path: Path) -> None:
         manifest, record = (json.loads(archive.read(name)) for name in ("manifest.json", "record.json"))
         assert all(hashlib.sha256(archive.read(name)).hexdigest() == digest for name, digest in manifest["sha256"].items())
     assert (manifest["format"], manifest["version"]) == ("carnet-record-archive", 1)
-    assert set(record) == {"identifiers", "objects", "documents", "events", "traces", "rights", "writers"}
+    assert set(record) == {"identifiers", "objects", "documents", "events", "traces", "rights", "writers", "demographics"}
     assert {o["object"] for o in record["objects"]} == {"document_entry", "submission_set", "folder", "association"}
