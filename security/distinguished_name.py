@@ -1,8 +1,9 @@
 """Distinguished names as text, compared as what they mean (RFC 4514, with the older spellings of RFC 2253 and of OpenSSL).
 
-An assertion names its issuer in text, a certificate in ASN.1; the same name has many spellings: `SN` or `2.5.4.4`, `#1404...` or
-plain, blanks behind commas, the parts of a multi-valued RDN in any order. Two names are equal when their RDNs are, one by one, as
-sets. A `?` in the text stands for one character outside ASCII of the certificate: the DMP's own samples lost their accents so.
+Assertions and signatures name an issuer in text, a certificate in ASN.1; the same name has many spellings: `SN` or `2.5.4.4`,
+`#1404...` or plain, blanks behind commas, the parts of a multi-valued RDN in any order. Two names are equal when their RDNs are,
+one by one, as sets. A `?` in the text stands for one character outside ASCII of the certificate: the DMP's own samples lost their
+accents so.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ _TYPES = {
     "ST": "2.5.4.8", "S": "2.5.4.8", "STREET": "2.5.4.9", "O": "2.5.4.10", "OU": "2.5.4.11", "T": "2.5.4.12", "TITLE": "2.5.4.12",
     "GN": "2.5.4.42", "G": "2.5.4.42", "GIVENNAME": "2.5.4.42", "DC": "0.9.2342.19200300.100.1.25",
     "UID": "0.9.2342.19200300.100.1.1", "E": "1.2.840.113549.1.9.1", "EMAILADDRESS": "1.2.840.113549.1.9.1",
+    "DNQUALIFIER": "2.5.4.46", "PSEUDONYM": "2.5.4.65", "ORGANIZATIONIDENTIFIER": "2.5.4.97",
 }  # fmt: skip
 _OID = re.compile(r"(?:OID\.)?([0-9]+(?:\.[0-9]+)+)", re.IGNORECASE)
 _PIECE = re.compile(r'(?:\\.|"(?:\\.|[^"\\])*"|[^\\",;+])+', re.DOTALL)

@@ -3,7 +3,8 @@
 An answer counts when it is about this certificate, signed by its issuer or by a responder that this issuer has certified for it
 (id-kp-OCSPSigning), and not out of date; a nonce in it must be ours. Without an answer that counts the last one serves until its
 nextUpdate; after that `OcspOptions.required` decides: the certificate is refused, or the revocation list alone has the word. A
-responder that did not answer is left alone for half a minute.
+responder that did not answer is left alone for half a minute; where its answer about one certificate does not count, it is left
+alone about that one, so that whoever holds a certificate that it does not know silences it for nobody else.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -33,6 +35,8 @@ _WITHOUT_NEXT_UPDATE = timedelta(minutes=15)
 _LONGEST = timedelta(hours=1)
 _PAUSE_SECONDS = 30.0
 _ANSWER_BYTES = 64 * 1024
+_REMEMBERED = 10_000
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ class OcspResponder:
         self._known: dict[bytes, _Verdict] = {}
         self._lock = threading.Lock()
         self._pause_until = 0.0
+        self._pauses: dict[bytes, float] = {}
 
     def __call__(self, certificate: x509.Certificate, issuer: x509.Certificate) -> None:
         now = datetime.now(UTC)
@@ -68,8 +73,8 @@ class OcspResponder:
         reason = ""
         if verdict is None or verdict.ask_again <= now:
             try:
-                verdict = self._fresh(certificate, issuer, now)
-                self._remember(key, verdict)
+                verdict = self._fresh(key, certificate, issuer, now)
+                self._remember(self._known, key, verdict)
             except Unanswered as error:
                 reason = str(error)
                 # What was revoked stays so until the responder says otherwise.
@@ -83,14 +88,14 @@ class OcspResponder:
         if verdict.revoked:
             raise rules.REVOKED.denied(subject=certificate.subject.rfc4514_string(), serial=f"{certificate.serial_number:x}")
 
-    def _remember(self, key: bytes, verdict: _Verdict) -> None:
+    def _remember(self, memory: dict[bytes, T], key: bytes, value: T) -> None:
         with self._lock:
-            if len(self._known) >= 10_000:
-                self._known.clear()
-            self._known[key] = verdict
+            if len(memory) >= _REMEMBERED:
+                memory.clear()
+            memory[key] = value
 
-    def _fresh(self, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> _Verdict:
-        if time.monotonic() < self._pause_until:
+    def _fresh(self, key: bytes, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> _Verdict:
+        if time.monotonic() < max(self._pause_until, self._pauses.get(key, 0.0)):
             raise Unanswered(f"{self._options.url} did not answer a moment ago")
         nonce = os.urandom(16)
         request = (
@@ -107,9 +112,14 @@ class OcspResponder:
                 seconds=self._options.seconds,
                 limit=_ANSWER_BYTES,
             )
-            return read_answer(data, certificate, issuer, nonce, now)
         except Unanswered as error:
             self._pause_until = time.monotonic() + _PAUSE_SECONDS
+            LOG.warning("OCSP: %s", error)
+            raise
+        try:
+            return read_answer(data, certificate, issuer, nonce, now)
+        except Unanswered as error:
+            self._remember(self._pauses, key, time.monotonic() + _PAUSE_SECONDS)
             LOG.warning("OCSP: %s", error)
             raise
 

@@ -19,6 +19,7 @@ from lxml import etree
 
 from schemas.namespaces import DS, WSSE, q
 from security import rules_signature as rules
+from security.distinguished_name import same_name
 from security.signed_info import Ids
 
 _PROFILE = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-x509-token-profile-1.0#"
@@ -120,7 +121,7 @@ def _load(octets: bytes) -> x509.Certificate:
     """Senders are few and send their certificate with every message."""
     try:
         return x509.load_der_x509_certificate(octets)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, x509.InvalidVersion):
         raise rules.TOKEN_UNREADABLE.denied() from None
 
 
@@ -152,9 +153,8 @@ def _by_issuer_serial(named: etree._Element, enrolled: Enrolled) -> x509.Certifi
     serial = (children[1].text or "").strip() if len(children) == 2 else ""
     if pair.tag != _ISSUER_SERIAL or [c.tag for c in children] != [_ISSUER, _SERIAL] or not re.fullmatch(r"[0-9]{1,60}", serial):
         raise rules.TOKEN_FORM.denied(problem="X509Data is not one X509IssuerSerial with a name and a decimal number")
-    issuer = normal_name(children[0].text or "")
-    found = [c for c in enrolled.find("serial", int(serial)) if issuer and normal_name(c.issuer.rfc4514_string()) == issuer]
-    return _known(found, "issuer and serial number")
+    issuer = children[0].text or ""
+    return _known([c for c in enrolled.find("serial", int(serial)) if same_name(issuer, c.issuer)], "issuer and serial number")
 
 
 def _known(found: list[x509.Certificate], form: str) -> x509.Certificate:
@@ -162,51 +162,3 @@ def _known(found: list[x509.Certificate], form: str) -> x509.Certificate:
     if not found or any(other != found[0] for other in found[1:]):
         raise rules.TOKEN_UNKNOWN.denied(form=form)
     return found[0]
-
-
-#: How toolkits write attribute types that RFC 4514 has no name for.
-_TYPES = {
-    "E": "1.2.840.113549.1.9.1", "EMAILADDRESS": "1.2.840.113549.1.9.1", "S": "ST", "SERIALNUMBER": "2.5.4.5",
-    "SURNAME": "2.5.4.4", "SN": "2.5.4.4", "GIVENNAME": "2.5.4.42", "G": "2.5.4.42", "T": "2.5.4.12", "TITLE": "2.5.4.12",
-    "CN": "2.5.4.3", "C": "2.5.4.6", "L": "2.5.4.7", "ST": "2.5.4.8", "STREET": "2.5.4.9", "O": "2.5.4.10", "OU": "2.5.4.11",
-    "DC": "0.9.2342.19200300.100.1.25", "UID": "0.9.2342.19200300.100.1.1", "ORGANIZATIONIDENTIFIER": "2.5.4.97",
-    "DNQUALIFIER": "2.5.4.46", "PSEUDONYM": "2.5.4.65",
-}  # fmt: skip
-_RDN_END = re.compile(r"(?<!\\)[,;]")
-_AVA_END = re.compile(r"(?<!\\)\+")
-
-
-def normal_name(text: str) -> tuple[frozenset[tuple[str, str]], ...]:
-    """A distinguished name in one form, whatever toolkit wrote it: RDNs in order, types as OIDs, values without case, escapes and
-    superfluous blanks (RFC 4514: 2; X.520: 6.1). Empty when it is no name."""
-    rdns = []
-    for rdn in _RDN_END.split(text):
-        pairs = set()
-        for pair in _AVA_END.split(rdn):
-            kind, sign, value = pair.partition("=")
-            kind = kind.strip().upper().removeprefix("OID.")
-            kind = _TYPES.get(kind, kind)
-            if not sign or not kind:
-                return ()
-            pairs.add((_TYPES.get(kind, kind), _normal_value(value)))
-        rdns.append(frozenset(pairs))
-    return tuple(rdns)
-
-
-def _normal_value(value: str) -> str:
-    value = value.strip()
-    if value.startswith("#") and len(value) % 2 == 1:
-        # The BER octets of a string: type, length below 128, content.
-        try:
-            octets = bytes.fromhex(value[1:])
-            value = octets[2:].decode("utf-8") if octets[1:2] and octets[1] == len(octets) - 2 else value
-        except ValueError:
-            return value
-    else:
-        value = re.sub(r"((?:\\[0-9A-Fa-f]{2})+)", _unescape_octets, value.strip('"'))
-        value = re.sub(r"\\(.)", r"\1", value)
-    return " ".join(value.casefold().split())
-
-
-def _unescape_octets(match: re.Match[str]) -> str:
-    return bytes.fromhex(match[1].replace("\\", "")).decode("utf-8", "replace")

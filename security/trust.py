@@ -74,6 +74,11 @@ class _List:
     number: int
     revoked: frozenset[int]
 
+    @property
+    def age(self) -> tuple[int, datetime]:
+        """What grows from list to list: the number, and thisUpdate where authorities give none."""
+        return self.number, self.crl.last_update_utc
+
 
 OcspCheck = Callable[[x509.Certificate, x509.Certificate], None]
 
@@ -103,7 +108,7 @@ class TrustStore:
         accepted: dict[bytes, _List] = {}
         for crl in lists:
             taken = self._accept(crl, fresh)
-            if taken is not None and (taken[0] not in accepted or accepted[taken[0]].number <= taken[1].number):
+            if taken is not None and (taken[0] not in accepted or accepted[taken[0]].age <= taken[1].age):
                 accepted[taken[0]] = taken[1]
         with self._lock:
             kept = {key: old for key, old in self._lists.items() if any(_key_of(a) == key for a in fresh)}
@@ -133,11 +138,14 @@ class TrustStore:
             number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
         except x509.ExtensionNotFound:
             number = 0
+        found = _List(crl, number, frozenset(entry.serial_number for entry in crl))
         known = self._lists.get(_key_of(issuer))
-        if known is not None and number < known.number:
-            self._warn(f"revocation list of {label} ignored: number {number} is older than {known.number} in force")
+        if known is not None and found.age < known.age:
+            shown = " of ".join((str(number), f"{crl.last_update_utc:%Y-%m-%d %H:%M} UTC"))
+            in_force = " of ".join((str(known.number), f"{known.crl.last_update_utc:%Y-%m-%d %H:%M} UTC"))
+            self._warn(f"revocation list of {label} ignored: number {shown} is older than {in_force} in force")
             return None
-        return _key_of(issuer), _List(crl, number, frozenset(entry.serial_number for entry in crl))
+        return _key_of(issuer), found
 
     def _warn(self, text: str) -> None:
         if text not in self.warnings[-10:]:
@@ -212,7 +220,7 @@ class TrustStore:
         verifier = (
             PolicyBuilder()
             .store(Store(list(authorities)))
-            .time(now.replace(tzinfo=None))
+            .time(now.astimezone(UTC).replace(tzinfo=None))
             .max_chain_depth(self.options.maximum_depth)
             .extension_policies(ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=leaf)
             .build_client_verifier()
@@ -244,6 +252,7 @@ class TrustStore:
                 raise rules.NO_LIST.denied(issuer=label, reason="-")
             return
         until = known.crl.next_update_utc
+        now = max(now, datetime.now(UTC))  # a signature may be old, the list that judges its certificate may not
         if until is not None and now > until:
             if now > until + self.options.crl_grace:
                 raise rules.NO_LIST.denied(issuer=label, reason=f"nextUpdate {until:%Y-%m-%d %H:%M} UTC")

@@ -13,18 +13,20 @@ from typing import Any
 import pytest
 import xmlsec
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
 from security.canonical import canonical, digest, self_test
+from security.distinguished_name import parse_name, same_name
 from security.pki import TestAuthority
 from security.refusal import Denied
 from security.rules import TRUST_RULES
 from security.rules_signature import SIGNATURE_RULES
 from security.signature import METHODS, BadSignature, SigningKey, value_size, verify_octets
 from security.signed_message import Expected, MessageVerifier
-from security.signer import Enrolled, normal_name
+from security.signer import Enrolled
 from tests.security import foreign_signing as peer
 from tests.security.foreign_signing import Pki, ds, make_pki, parse, part, wsse, wsu
 
@@ -200,12 +202,22 @@ def test_a_serial_number_of_another_issuer_is_not_the_certificate(pki: Pki) -> N
     ],
 )
 def test_one_name_written_in_two_ways(one: str, other: str) -> None:
-    assert normal_name(one) == normal_name(other) != ()
+    assert parse_name(one) == parse_name(other) != ()
 
 
 @pytest.mark.parametrize("other", ["CN=b,O=a,C=FR", "O=b,CN=a,C=FR", "CN=a,C=FR", "CN=a", "", "a", "=a", "CN=a,O=b,C=DE"])
 def test_two_names_are_two(other: str) -> None:
-    assert normal_name("CN=a,O=b,C=FR") != normal_name(other)
+    assert not same_name(other, x509.Name.from_rfc4514_string("CN=a,O=b,C=FR"))
+
+
+def test_a_token_that_is_no_certificate_is_refused(pki: Pki) -> None:
+    """`cryptography` has an exception of its own for a version that X.509 does not know."""
+    alice = pki.peer("alice")
+    der = alice.x509.public_bytes(Encoding.DER)
+    version = der.index(bytes.fromhex("a003020102")) + 4
+    for octets in (der[:version] + b"\x07" + der[version + 1 :], der[:-1], b"\x30\x00"):
+        message = peer.sign(peer.build(b"<q/>", ACTION, URL), alice, peer.PARTS)
+        assert verdict(_name_token(message, _key_identifier(peer.X509V3, octets)), pki, Enrolled(tuple)) == "SIG-017"
 
 
 # --------------------------------------------------------------------------------------------------------------- pieces

@@ -209,6 +209,21 @@ def test_a_list_without_a_number_counts_as_the_oldest() -> None:
     assert refusal(trust, LEAF).rule == "PKI-004"
 
 
+def test_of_lists_without_a_number_an_older_one_is_ignored() -> None:
+    """Whoever keeps an old list could give it again otherwise: it is signed, and http is what lists are fetched by."""
+    trust = store(revocation_list(ROOT_NAME, ROOT_KEY, LEAF.serial_number, number=None))
+    trust.replace([ROOT], [revocation_list(ROOT_NAME, ROOT_KEY, number=None, ends=NOW + timedelta(days=29))])
+    assert refusal(trust, LEAF).rule == "PKI-004" and "older" in trust.warnings[-1]
+    trust.replace([ROOT], [revocation_list(ROOT_NAME, ROOT_KEY, number=None, ends=NOW + timedelta(days=31))])
+    assert trust.check(LEAF, Use.SIGNATURE) is LEAF
+
+
+def test_an_old_signature_is_judged_by_a_list_of_today() -> None:
+    """Whoever states an early SigningTime does not get around a list that has ended since."""
+    trust = store(revocation_list(ROOT_NAME, ROOT_KEY, ends=NOW - timedelta(hours=12)), crl_grace=timedelta(hours=1))
+    assert refusal(trust, LEAF, Use.SIGNATURE, at=NOW - timedelta(hours=18)).rule == "PKI-005"
+
+
 def test_an_authority_taken_out_takes_its_list_along() -> None:
     trust = store(revocation_list(ROOT_NAME, ROOT_KEY, LEAF.serial_number, number=9))
     trust.replace([], [])
