@@ -32,8 +32,10 @@ def command(as_json: bool, **given: Any) -> None:
     """
     settings = settings_of(given)
     from server import preparation, wiring
+    from server.commands.patient import ask_policy
     from storage.errors import StorageError
 
+    ask_policy(settings)
     if not Path(settings.store.data).is_dir():
         raise click.ClickException(f"store.data = {settings.store.data}: there is no store")
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -176,7 +176,7 @@ def database_of(settings: Settings, make: bool = False) -> Iterator[Database]:
     from storage.database import open_database
     from storage.errors import StorageError
 
-    _ask_policy(settings)
+    ask_policy(settings)
     new = preparation.is_new(settings)
     if new and not make:
         raise click.ClickException(f"store.data = {settings.store.data}: there is no store; `serve` or `patient add` makes one")
@@ -193,8 +193,8 @@ def database_of(settings: Settings, make: bool = False) -> Iterator[Database]:
         raise click.ClickException(str(error)) from None
 
 
-def _ask_policy(settings: Settings) -> None:
-    """The policy of rights, before a command of the operator reads or changes a record."""
+def ask_policy(settings: Settings) -> None:
+    """The policy of rights, before a command of the operator reads or changes a record. What it refuses ends the command."""
     from security.access import Ihe
     from security.refusal import Denied
     from server.access import policy_in_force
@@ -204,10 +204,27 @@ def _ask_policy(settings: Settings) -> None:
     words = context.command_path.split()[1:] if context is not None else []
     try:
         policy = policy_in_force(settings)
-        if not isinstance(policy, Ihe):
+        if context is not None and not isinstance(policy, Ihe):
+            _refuse_unknown(context, policy.matrix.operator)
             policy.demand_command(" ".join(words))
     except (Denied, SettingError) as refused:
         raise click.ClickException(str(refused)) from None
+
+
+def _refuse_unknown(context: click.Context, commands: Iterable[str]) -> None:
+    """A row of the matrix that no command reads would leave open what it is meant to close. Raises SettingError."""
+    from server.settings import SettingError
+
+    wrong = []
+    for name in commands:
+        found: click.Command | None = context.find_root().command
+        for word in name.split():
+            found = found.get_command(context, word) if isinstance(found, click.Group) else None
+        if found is None or isinstance(found, click.Group):
+            wrong.append(name)
+    if wrong:
+        accepted = "accepted: those on a record, for example patient show"
+        raise SettingError(f"security.policy: [operator] {', '.join(wrong)}: no such command; {accepted}")
 
 
 def _moment(created: str) -> str:

@@ -78,17 +78,26 @@ def test_the_operator_has_a_row_of_his_own(tmp_path: Path) -> None:
     assert "feed is no table of a matrix" in patient(data, "show", PATIENT, CARNET_SECURITY_POLICY=str(file)).output
 
 
+#: A repository under a matrix that its registry asks.
+APART: dict[str, object] = {
+    "security.policy": "dmp-fr", "role.role": "repository", "role.registry_url": "https://registry.example/xds/registry",
+    "security.secure": True, "security.pki": "pki",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"security.policy": "dmp-de"}, ("security.policy = 'dmp-de'", "accepted: ihe, dmp-fr or the path")),
         ({"security.policy": "dmp-fr", "security.rights_reading": "mild"}, ("mild: accepted: strict, open",)),
-        ({"security.policy": "dmp-fr", "role.role": "repository", "role.registry_url": "http://x/y"}, ("role.role = both",)),
+        ({**APART, "role.registry_url": "http://x/y"}, ("believes about who is calling only", "an https address")),
+        ({**APART, "domain.on_demand": "persist"}, ("domain.on_demand = persist is not possible", "in nobody's name")),
+        ({**APART, "security.policy": "ihe", "role.relay": True, "security.secure": False}, ("role.relay with role.role",)),
         ({"security.policy": "dmp-fr"}, ("assertions are not looked at",)),
         ({"security.consent_policies": "1.2.3"}, ("set security.policy as well",)),
     ],
 )
-def test_a_policy_that_cannot_be_asked_is_refused_at_start(options: dict[str, str], words: tuple[str, ...]) -> None:
+def test_a_policy_that_cannot_be_asked_is_refused_at_start(options: dict[str, object], words: tuple[str, ...]) -> None:
     with pytest.raises(SettingError) as refused:
         check(load(options=options, environ={}))
     for word in words:
