@@ -42,7 +42,16 @@ MESSAGE_SEEN = sa.Table(
 _VALUES: dict[str, Any] = {"key": sa.bindparam("key", required=True), "until": sa.bindparam("until", required=True)}
 _INSERT = sa.insert(MESSAGE_SEEN).values(_VALUES)
 _INSERT_NEW = postgresql.insert(MESSAGE_SEEN).values(_VALUES).on_conflict_do_nothing().returning(MESSAGE_SEEN.c.key)
-_NO_FLUSH = sa.text("SELECT set_config('synchronous_commit', 'off', true)")
+#: The same as a transaction of its own that waits for no flush, in one round trip. Asked twice, because its connection broke, it
+#: finds its own row: the message is refused then.
+_NO_FLUSH = sa.func.set_config("synchronous_commit", "off", sa.true()) == "off"
+_TYPED = [sa.cast(value, MESSAGE_SEEN.c[name].type) for name, value in _VALUES.items()]
+_INSERT_UNFLUSHED = (
+    postgresql.insert(MESSAGE_SEEN)
+    .from_select(list(_VALUES), sa.select(*_TYPED).where(_NO_FLUSH))
+    .on_conflict_do_nothing()
+    .returning(MESSAGE_SEEN.c.key)
+)
 _KNOWN = sa.select(MESSAGE_SEEN.c.key, MESSAGE_SEEN.c.until).where(MESSAGE_SEEN.c.until >= sa.bindparam("now", required=True))
 _FORGET = sa.delete(MESSAGE_SEEN).where(MESSAGE_SEEN.c.until < sa.bindparam("now", required=True))
 _FORGET_EVERY = 60.0
@@ -62,7 +71,12 @@ class ReplayStore:
 
     def first(self, key: bytes, until: datetime) -> bool:
         """True for whoever brings this key (32 octets) first; the row is durable then."""
-        return self._insert(key, until, flush=True)
+        try:
+            self._database.write(lambda connection: connection.execute(_INSERT, {"key": key, "until": _unix(until)}))
+        except UniqueViolation:
+            return False
+        self._forget()
+        return True
 
     def message(self, certificate_der: bytes, message_id: str, until: datetime) -> Settle:
         """Raises Denied SIG-029 for a message of this signer that was here before. What is returned is called before the answer
@@ -70,8 +84,11 @@ class ReplayStore:
         signer = hashlib.sha256(certificate_der).digest()
         key = hashlib.sha256(signer + message_id.encode()).digest()
         if self._claims is None:
-            if not self._insert(key, until, flush=False):
+            with self._database.read() as connection:
+                new = connection.execute(_INSERT_UNFLUSHED, {"key": key, "until": _unix(until)})
+            if not new:
                 raise rules.REPLAY.denied(id=message_id)
+            self._forget()
             return _settled
         claim = self._claims.claim(key, _unix(until))
         if claim is None:
@@ -83,19 +100,6 @@ class ReplayStore:
                 raise rules.REPLAY.denied(id=message_id)
 
         return settle
-
-    def _insert(self, key: bytes, until: datetime, *, flush: bool) -> bool:
-        def work(connection: Connection) -> None:
-            if not flush:
-                connection.execute(_NO_FLUSH)
-            connection.execute(_INSERT, {"key": key, "until": _unix(until)})
-
-        try:
-            self._database.write(work)
-        except UniqueViolation:
-            return False
-        self._forget()
-        return True
 
     def _forget(self) -> None:
         """Now and then, and apart from the row above: what an insert of others waits for should be over soon."""
