@@ -43,6 +43,7 @@ class Reading(Enum):
     OTHER_CHANGES = "other-changes"  # changes without a row are open for own documents
     STRUCTURE = "structure-authorisation"  # the authorisation of a structure opens the record to its professionals
     PLAIN_FEED = "plain-feed"  # identities are taken from senders that have shown no certificate
+    PATIENT_BY_STRUCTURE = "patient-by-structure"  # a structure states a patient or representative, and not only his own card
 
 
 class Authorisation(Enum):
@@ -293,9 +294,11 @@ class MatrixPolicy:
         return {column for row in self.matrix.cells[sheet].values() for column in row}
 
     def _letter(self, assertion: Assertion) -> str:
-        code = assertion.purpose.code if assertion.purpose else ""
-        if code not in _LETTERS:
-            raise rules.NO_COLUMN.denied(what=f"the purpose {code!r}; accepted: {', '.join(_LETTERS)}")
+        said = assertion.purpose
+        code = said.code if said else ""
+        if said is None or code not in _LETTERS or said.system != names.PURPOSES:
+            named = f"{code!r} of {said.system}" if said else "''"
+            raise rules.NO_COLUMN.denied(what=f"the purpose {named}; accepted: {', '.join(_LETTERS)} of {names.PURPOSES}")
         if code == names.EMERGENCY and not assertion.reason.strip():
             raise rules.NO_REASON.denied()
         return _LETTERS[code]
@@ -303,9 +306,11 @@ class MatrixPolicy:
     def _place(self, assertion: Assertion, rights: RecordRights) -> tuple[str, str]:
         """Sheet and column without its purpose."""
         role = assertion.roles[0] if assertion.roles else None
-        if role is not None and (role.code, role.system) == (names.PATIENT_ROLE, names.OTHER_ROLES):
-            return "own", self._patient_side(assertion, rights)
         mode = assertion.mode
+        # Structures sign what they say of people themselves: one that no patient has let in could call itself any of them.
+        proved = mode is Mode.DIRECT or Reading.PATIENT_BY_STRUCTURE in self.opened
+        if proved and role is not None and (role.code, role.system) == (names.PATIENT_ROLE, names.OTHER_ROLES):
+            return "own", self._patient_side(assertion, rights)
         if mode is Mode.INDIRECT or (mode is Mode.XUA and Reading.XUA_PROFESSION not in self.opened):
             return "m526", "ES"
         sheet, staff = ("air", "PE") if mode is Mode.REINFORCED else ("m526", "CPE")

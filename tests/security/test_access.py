@@ -38,6 +38,7 @@ TEXT = (ROOT / "security" / "rights" / "dmp-fr.toml").read_text(encoding="utf-8"
 SHARED = Path(os.environ.get("CARNET_SHARED") or ROOT.parent / "shared")
 PATIENT = "207058575627097^^^&1.2.250.1.213.1.4.10&ISO"
 DOCTOR, NURSE = Coded("10", names.PROFESSIONS), Coded("60", names.PROFESSIONS)
+PATIENT_ROLE = Coded("EXP_PATIENT", names.OTHER_ROLES)
 OPEN = RecordRights((1,), frozenset({PATIENT}), Authorisation.VALID)
 
 
@@ -156,6 +157,11 @@ def test_readings_are_strict_open_or_named() -> None:
         ({"mode": Mode.XUA}, OPEN, "ESn"),
         ({"roles": (Coded("EXP_PATIENT", names.OTHER_ROLES),), "subject": "207058575627097"}, OPEN, "PA"),
         ({"roles": (Coded("EXP_PATIENT", names.OTHER_ROLES),)}, replace(OPEN, represents=True), "RL"),
+        # Whom a structure calls a patient is no more than its staff.
+        ({"roles": (PATIENT_ROLE,), "subject": "207058575627097", "mode": Mode.INDIRECT}, OPEN, "ESn"),
+        ({"roles": (PATIENT_ROLE,), "subject": "207058575627097", "mode": Mode.XUA}, OPEN, "ESn"),
+        ({"roles": (PATIENT_ROLE,), "subject": "207058575627097", "mode": Mode.REINFORCED}, OPEN, "PE"),
+        ({"roles": (PATIENT_ROLE,), "mode": Mode.INDIRECT}, replace(OPEN, represents=True), "ESn"),
     ],
 )
 def test_role_mode_purpose_and_record_give_the_column(changes: dict[str, object], rights: RecordRights, column: str) -> None:
@@ -190,6 +196,8 @@ CASES: list[tuple[str, Callable[[], object]]] = [
     ("ACC-003", lambda: grant(mode=Mode.INDIRECT).demand("TD3.2-plain")),
     ("ACC-004", lambda: grant(roles=())),
     ("ACC-004", lambda: grant(purpose=None)),
+    ("ACC-004", lambda: grant(purpose=Coded(names.NORMAL, names.XUA_PURPOSES))),
+    ("ACC-004", lambda: grant(purpose=Coded(names.EMERGENCY, "1.2.3"), reason="coma")),
     ("ACC-004", lambda: grant(roles=(Coded("10", "1.2.3"),))),
     ("ACC-004", lambda: grant(mode=Mode.INDIRECT, **EMERGENCY)),
     ("ACC-004", lambda: grant(mode=Mode.REINFORCED, roles=(DOCTOR, Coded("SM25", names.KNOW_HOWS)))),
@@ -257,6 +265,9 @@ def test_each_reading_opens_what_the_strict_one_refuses() -> None:
         Reading.IMPUTATION: lambda r: _passes(lambda: grant(OPEN, r, mode=Mode.INDIRECT).demand_feeding([], [])),
         Reading.OTHER_CHANGES: lambda r: _passes(lambda: grant(OPEN, r).judge_unlisted("title", [MINE])),
         Reading.STRUCTURE: lambda r: _passes(lambda: grant(structure, r).demand("TD3.1-meta")),
+        Reading.PATIENT_BY_STRUCTURE: lambda r: (
+            grant(OPEN, r, mode=Mode.INDIRECT, roles=(PATIENT_ROLE,), subject="207058575627097").column == "PA"
+        ),
         Reading.PLAIN_FEED: lambda r: _passes(lambda: _reading(r).demand_feed("ITI-8", None, False)),
     }
     assert cases.keys() == set(Reading)
