@@ -3,6 +3,7 @@
 A case may have the assertion made wrong: `none`, `expired`, `future`, `altered`, `unsigned`, `twice`, `other-patient`,
 `audience`, `no-purpose`, `unknown-purpose`, `no-role`, `no-patient`, `reason-missing`, `saml-1`; or say something else that is
 right: `emergency` (bris de glace, with its reason), `secret` (a session that is hidden from legal representatives).
+What else may be said is said in rows (`conformance.saying`), by another card if the case wants that (`conformance.cards`).
 How signatures of messages are made wrong is said in `conformance.signing`.
 """
 
@@ -16,19 +17,21 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
+from conformance.cards import Cards
+from conformance.saying import Speaker, written
 from conformance.set_signature import SetSigner
 from conformance.signing import Signing
 from metadata.french import MASKING_OID
 from schemas.namespaces import WSSE
 from security import saml_names
 from security.access import SECRET
-from security.assertion_writer import Statement, card_statement, write_assertion
-from security.identity import Coded
-from security.pki import PkiError, TestAuthority, tls_files
+from security.assertion_writer import SigningCard, Statement, card_statement, write_assertion
+from security.identity import Coded, Mode
+from security.pki import TestAuthority, signing_files, tls_files
 from security.tls import client_context
 
 _HEADER_END = b"</soap:Header>"
-_XUA = "xua"
+_XUA, _WORKPLACE = "xua", "workplace"
 #: Of IHE XUA, which has to name whom an assertion is made for: that of a Carnet (`security.assertion_audience`) and of the DMP.
 _AUDIENCE = ("urn:carnet:xds", "urn:dmp")
 #: An assertion is valid for half an hour.
@@ -59,19 +62,19 @@ class Card:
     folder: Path
     name: str
     ca: str = ""
-    _made: dict[tuple[str, str], tuple[float, bytes]] = field(default_factory=dict)
+    _made: dict[tuple[object, ...], tuple[float, bytes]] = field(default_factory=dict)
     _signing: Signing | None = None
     _set_signer: SetSigner | None = None
-    _other: Card | None = None
+    _cards: Cards | None = None
+    _found: dict[tuple[Path, str], Card] = field(default_factory=dict)
 
     def context(self, certificate: str = "", key: str = "") -> ssl.SSLContext:
-        """Believes the folder's authority, or `ca`, and shows the card, or `certificate`. Raises PkiError, security.tls.TlsError."""
+        """Believes the folder's authority, or `ca`; shows the card, or `certificate`. Raises PkiError, security.tls.TlsError."""
         shown = (certificate, key) if certificate else tuple(map(str, tls_files(self.folder, self.name)))
         return client_context(self.ca or str(self.folder / "ca.crt"), *shown)
 
-    def put_into(self, envelope: bytes, patient: str, other_patient: str, how: str = "") -> bytes:
-        """The message with wsse:Security at the end of its header; as it is, for `none`."""
-        assertion = self.assertion(patient, other_patient, how)
+    def put_into(self, envelope: bytes, assertion: bytes) -> bytes:
+        """The message with wsse:Security at the end of its header; as it is, without an assertion."""
         if not assertion:
             return envelope
         security = b'<wsse:Security xmlns:wsse="%s" soap:mustUnderstand="true">%s</wsse:Security>' % (WSSE.encode(), assertion)
@@ -110,17 +113,49 @@ class Card:
             self._set_signer = SetSigner(self.folder, self.name, french)
         return self._set_signer
 
+    def by(self, word: str, transaction: str) -> Card:
+        """The card of this word (`conformance.cards`), itself for none. Raises PkiError where there is no such card."""
+        if not word:
+            return self
+        if self._cards is None:
+            self._cards = Cards(self.folder, self.name)
+        key = self._cards.find(word, transaction)
+        if key not in self._found:
+            self._found[key] = Card(*key, self.ca or str(self.folder / "ca.crt"))
+        return self._found[key]
+
     @property
-    def other(self) -> Card:
-        """Another professional of the same folder. Raises PkiError where there is none."""
-        if self._other is None:
-            rows = [row for row in TestAuthority(self.folder).issued() if row.kind == "person" and not row.revoked]
-            own = next((row for row in rows if row.name == self.name), None)
-            others = [row for row in rows if own and row.identifier != own.identifier and row.profession == own.profession]
-            if not others:
-                raise PkiError(f"{self.folder} holds no second professional of the profession of '{self.name}'")
-            self._other = Card(self.folder, others[0].name, self.ca)
-        return self._other
+    def identifier(self) -> str:
+        """PS_IdNat or Struct_IdNat of its holder. Raises PkiError."""
+        rows = [row for row in TestAuthority(self.folder).issued() if row.name == self.name]
+        return rows[-1].identifier if rows else ""
+
+    def der(self) -> bytes:
+        """The certificate with which it connects; a damaged one as it is."""
+        damaged = self.folder / f"{self.name}.der"
+        if damaged.is_file():
+            return damaged.read_bytes()
+        pem = tls_files(self.folder, self.name)[0].read_text("ascii")
+        return ssl.PEM_cert_to_DER_cert(pem)
+
+    def saying(self, patient: str, rows: tuple[tuple[str, ...], ...], speaker: str, transaction: str) -> bytes:
+        """The assertion as `rows` want it, signed by the card of the word `speaker`; the same for the same patient and rows."""
+        key = (patient, rows, speaker)
+        if key not in self._made:
+            made = written(self._speaker(patient, speaker, transaction), rows, lambda word: self.by(word, transaction).der())
+            self._made[key] = time.monotonic(), made
+        return self._made[key][1]
+
+    def _speaker(self, patient: str, word: str, transaction: str) -> Speaker:
+        if word == _WORKPLACE:
+            self.by(word, transaction)  # tells what is missing
+            return Speaker(*card_statement(self.folder, self.name, patient=patient, mode=Mode.INDIRECT))
+        card, said = card_statement(self.folder, self.name, patient=patient)
+        if word:
+            other = self.by(word, transaction)
+            certificate, key = signing_files(other.folder, other.name)
+            card = SigningCard(certificate.read_bytes(), key.read_bytes())
+        return Speaker(card, said)
 
     def _assertion(self, patient: str, how: str) -> bytes:
         key, now = (patient, how), time.monotonic()

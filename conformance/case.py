@@ -26,6 +26,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
+from conformance.cards import WORDS
 from conformance.result import Text
 
 #: What a target may be asked to prove; `integrated` stands for all of them.
@@ -34,7 +35,9 @@ PROFILES = (
     "french", "secure",
 )  # fmt: skip
 INTEGRATED = "integrated"
-STATUSES = ("Success", "PartialSuccess", "Failure", "Fault", "CA", "CE", "AA", "AE", "AR")
+#: The target ends the TLS connection: whoever shows such a certificate gets no answer at all.
+REFUSED = "Refused"
+STATUSES = ("Success", "PartialSuccess", "Failure", "Fault", "CA", "CE", "AA", "AE", "AR", REFUSED)
 
 _FILE_KEYS = {"transaction", "profiles", "options", "section", "mend", "why", "needs", "codes", "make", "domain"}
 _CASE_KEYS = _FILE_KEYS | {
@@ -53,7 +56,8 @@ _CASE_KEYS = _FILE_KEYS | {
 _STEP_KEYS = {
     "send", "name", "title", "make", "change", "again", "query", "with", "return_type", "home", "retrieve", "remove", "feed",
     "patient", "prior", "body", "as", "wire", "status", "codes", "warns", "fault", "http", "returns", "holds", "documents",
-    "wait", "assertion", "signature", "by",
+    "wait", "assertion", "signature", "by", "said", "sealed", "shown", "signer", "speaker",
+    "set_by",
 }  # fmt: skip
 
 
@@ -113,6 +117,12 @@ class Step:
     assertion: str = ""
     signature: str = ""
     by: str = ""
+    said: tuple[tuple[str, ...], ...] = ()
+    sealed: tuple[tuple[str, ...], ...] = ()
+    shown: str = ""
+    signer: str = ""
+    speaker: str = ""
+    set_by: str = ""
     wire: tuple[tuple[str, ...], ...] = ()
     wait: bool = False
     prepares: bool = False
@@ -277,11 +287,23 @@ def _step(table: Mapping[str, Any], case: Mapping[str, Any], where: str) -> Step
         as_=table.get("as", ""),
         assertion=table.get("assertion", ""),
         signature=table.get("signature", ""),
-        by=table.get("by", ""),
+        said=_rows(table.get("said", ()), where),
+        sealed=_rows(table.get("sealed", ()), where),
+        by=_card(table.get("by", ""), where),
+        shown=_card(table.get("shown", ""), where),
+        signer=_card(table.get("signer", ""), where),
+        speaker=_card(table.get("speaker", ""), where),
+        set_by=_card(table.get("set_by", ""), where),
         wire=_rows(table.get("wire", ()), where),
         wait=table.get("wait", False),
         **texts,
     )
+
+
+def _card(word: str, where: str) -> str:
+    if word and word not in WORDS:
+        raise CaseError(f"{where}: {word!r} is no card; known are {', '.join(WORDS)}")
+    return word
 
 
 def _statuses(status: str | Sequence[str], where: str) -> tuple[str, ...]:

@@ -5,8 +5,9 @@
     PAT-003/ITI42-REG-004/01-request.http, 01-response.http
     manifest.json                       SHA-256 of every file
 
-A code is one of the target's homologation (`requirements` of a case) or the id of a rule that a case proves; a case without
-either stands under its own id. The same run gives the same octets.
+A code is one of the homologation's referential (`requirements` of a case) or the id of a rule that a case proves; a case without
+either stands under its own id. A requirement that no case shows has its directory too, with the reason. The same run gives the
+same octets.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from conformance.explanations.catalogue import explanations
-from conformance.result import CaseResult, Run, Status
+from conformance.result import CaseResult, Required, Run, Status
 
 _STAMP = (1980, 1, 1, 0, 0, 0)
 _UNSAFE = str.maketrans(dict.fromkeys('/\\:*?"<>| ', "_"))
@@ -31,14 +32,15 @@ def codes_of(case: CaseResult) -> tuple[str, ...]:
 
 def write_evidence(run: Run, path: Path) -> None:
     """Write the archive."""
-    by_code: dict[str, list[CaseResult]] = {}
+    by_code: dict[str, list[CaseResult]] = {one.code: [] for one in run.required}
+    required = {one.code: one for one in run.required}
     for case in run.cases:
         for code in codes_of(case):
             by_code.setdefault(code, []).append(case)
     manifest: dict[str, str] = {}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         for code in sorted(by_code):
-            for name, content in _files(code, by_code[code]):
+            for name, content in _files(code, by_code[code], required.get(code)):
                 archive.writestr(zipfile.ZipInfo(name, _STAMP), content, zipfile.ZIP_DEFLATED)
                 manifest[name] = hashlib.sha256(content).hexdigest()
         head = {"target": run.target, "profile": run.profile, "suite": run.suite, "started": run.started, "kit": run.software}
@@ -46,13 +48,15 @@ def write_evidence(run: Run, path: Path) -> None:
         archive.writestr(zipfile.ZipInfo("manifest.json", _STAMP), whole.encode(), zipfile.ZIP_DEFLATED)
 
 
-def _files(code: str, cases: list[CaseResult]) -> Iterator[tuple[str, bytes]]:
+def _files(code: str, cases: list[CaseResult], required: Required | None) -> Iterator[tuple[str, bytes]]:
     folder = code.translate(_UNSAFE)
-    yield f"{folder}/rule.txt", _rule_text(code, cases).encode()
+    yield f"{folder}/rule.txt", (_required_text(required) if required else _rule_text(code, cases)).encode()
     asked = [case for case in cases if case.status is not Status.SKIPPED]
+    uncovered = required is not None and not required.cases
     verdict = {
         "code": code,
-        "verdict": "not asked" if not asked else "failed" if any(case.bad for case in asked) else "passed",
+        "verdict": "not covered" if uncovered else _word(asked),
+        **({"reason": {"en": required.reason.en, "fr": required.reason.fr}} if required and required.reason else {}),
         "cases": [_verdict(case) for case in cases],
     }
     yield f"{folder}/verdict.json", json.dumps(verdict, ensure_ascii=False, indent=1).encode()
@@ -61,6 +65,12 @@ def _files(code: str, cases: list[CaseResult]) -> Iterator[tuple[str, bytes]]:
             for which, message in (("request", step.request), ("response", step.response)):
                 if message:
                     yield f"{folder}/{case.id.translate(_UNSAFE)}/{number:02}-{which}.http", message.octets
+
+
+def _word(asked: list[CaseResult]) -> str:
+    if not asked:
+        return "not asked"
+    return "failed" if any(case.bad for case in asked) else "passed"
 
 
 def _verdict(case: CaseResult) -> dict[str, object]:
@@ -75,6 +85,13 @@ def _verdict(case: CaseResult) -> dict[str, object]:
             for step, one in case.findings
         ],
     }
+
+
+def _required_text(one: Required) -> str:
+    lines = [f"{one.code}  {one.referential.en} / {one.referential.fr}", one.title.en, one.title.fr]
+    if one.reason:
+        lines += [one.reason.en, one.reason.fr]
+    return "\n\n".join(lines) + "\n"
 
 
 def _rule_text(code: str, cases: list[CaseResult]) -> str:

@@ -25,11 +25,13 @@ _START, _END = b"\x0b", b"\x1c\r"
 
 
 class ExchangeError(Exception):
-    """No answer; the text says why. `request` is what was sent as far as it was built."""
+    """No answer; the text says why. `request` is what was sent as far as it was built. `hung_up`: the other side ended a TLS
+    connection, in its handshake or instead of an answer."""
 
-    def __init__(self, text: str, request: Message) -> None:
+    def __init__(self, text: str, request: Message, hung_up: bool = False) -> None:
         super().__init__(text)
         self.request = request
+        self.hung_up = hung_up
 
 
 class Unreachable(ExchangeError):
@@ -82,7 +84,7 @@ class Connections:
                 if isinstance(told, Unreachable):
                     self.unreachable = str(told)
                 raise told from None
-        raise ExchangeError(f"{url}: the connection was closed without an answer", request)
+        raise ExchangeError(f"{url}: the connection was closed without an answer", request, url.startswith("https:"))
 
     def _exchange(self, parts: urllib.parse.SplitResult, request: Message, fresh: bool) -> Exchanged:
         kept = None if fresh else self._kept().pop(parts.netloc, None)
@@ -149,7 +151,10 @@ def _failed(address: str, error: Exception, request: Message) -> ExchangeError:
     hopeless = isinstance(error, ConnectionRefusedError | socket.gaierror | ssl.SSLCertVerificationError) or (
         isinstance(error, OSError) and error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH)
     )
-    return (Unreachable if hopeless else ExchangeError)(f"{address}: {_why(error)}", request)
+    if hopeless:
+        return Unreachable(f"{address}: {_why(error)}", request)
+    ended = isinstance(error, ssl.SSLError | ConnectionResetError | BrokenPipeError | http.client.RemoteDisconnected)
+    return ExchangeError(f"{address}: {_why(error)}", request, address.startswith("https:") and ended)
 
 
 def _why(error: Exception) -> str:

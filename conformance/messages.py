@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import gzip
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -35,8 +35,10 @@ QUERIES = {
     "FindDocumentsByReferenceIdForMultiplePatients": "1191642d-86c4-42d8-b784-f95445f9f0d5",
 }
 #: A message of HL7 v3 by what it asks for.
-INTERACTIONS = {"add": "PRPA_IN201301UV02", "revise": "PRPA_IN201302UV02", "merge": "PRPA_IN201304UV02"}
-EVENTS = {"add": "A04", "admit": "A01", "preadmit": "A05", "revise": "A08", "merge": "A40", "move": "A43"}
+INTERACTIONS = {
+    "add": "PRPA_IN201301UV02", "revise": "PRPA_IN201302UV02", "merge": "PRPA_IN201304UV02", "join": "PRPA_IN201302UV02",
+}  # fmt: skip
+EVENTS = {"add": "A04", "admit": "A01", "preadmit": "A05", "revise": "A08", "merge": "A40", "move": "A43", "join": "A08"}
 BOUNDARY = "kit-boundary"
 
 
@@ -78,15 +80,21 @@ def mtom(transaction: str, body: bytes, url: str, documents: Sequence[tuple[str,
 
 
 def provided(
-    submission: bytes, documents: Mapping[str, Thing], changes: Iterable[Sequence[str]]
+    submission: bytes,
+    documents: Mapping[str, Thing],
+    changes: Iterable[Sequence[str]],
+    resigned: Callable[[bytes, str, str], bytes] | None = None,
 ) -> tuple[bytes, list[tuple[str, bytes, str]]]:
-    """Body and parts of an ITI-41. Changes of `documents`: drop NAME, add ID, content NAME TEXT, replace NAME OLD NEW."""
+    """Body and parts of an ITI-41. Changes of `documents`: drop NAME, add ID, content NAME TEXT, replace NAME OLD NEW, and resign
+    NAME PATTERN TEXT for the signature of a set, which `resigned` signs again."""
     contents = {id: thing.content for id, thing in documents.items()}
     ids = {thing.name: id for id, thing in documents.items()}
     for word, name, *values in changes:
         id = ids.get(name, name)
         if word == "drop":
             del contents[id]
+        elif word == "resign" and resigned is not None:
+            contents[id] = resigned(contents[id], *values)
         elif word == "replace":
             if values[0].encode() not in contents[id]:
                 raise WireChangeError(f"the document of {name} has no {values[0]!r}")
@@ -159,8 +167,10 @@ def removal(ids: Iterable[str]) -> bytes:
 
 
 def identity_v3(feed: str, patient: str, prior: str, message_id: str) -> bytes:
-    """The HL7 v3 message of ITI-44; `feed` is add, revise or merge."""
-    name = INTERACTIONS[feed]
+    """The HL7 v3 message of ITI-44; `feed` is add, revise, merge, or join: then `prior` is a second id of the same patient."""
+    name, ids = INTERACTIONS[feed], _ii(patient)
+    if feed == "join":
+        ids, prior = ids + _ii(prior), ""
     role = f'<priorRegisteredRole classCode="PAT">{_ii(prior)}</priorRegisteredRole>' if prior else ""
     replaced = (
         f'<replacementOf typeCode="RPLC"><priorRegistration classCode="REG" moodCode="EVN"><statusCode code="obsolete"/>'
@@ -175,7 +185,7 @@ def identity_v3(feed: str, patient: str, prior: str, message_id: str) -> bytes:
         f'<processingModeCode code="T"/><acceptAckCode code="AL"/><receiver typeCode="RCV">{device.format("1.2.3.1")}</receiver>'
         f'<sender typeCode="SND">{device.format("1.2.3.2")}</sender><controlActProcess classCode="CACT" moodCode="EVN">'
         f'<subject typeCode="SUBJ"><registrationEvent classCode="REG" moodCode="EVN"><statusCode code="active"/>'
-        f'<subject1 typeCode="SBJ"><patient classCode="PAT">{_ii(patient)}<statusCode code="active"/>'
+        f'<subject1 typeCode="SBJ"><patient classCode="PAT">{ids}<statusCode code="active"/>'
         f'<patientPerson classCode="PSN" determinerCode="INSTANCE"><name><family>DUPONT</family><given>Marie</given></name>'
         f"</patientPerson></patient></subject1>{replaced}</registrationEvent></subject></controlActProcess></{name}>"
     ).encode()
@@ -189,12 +199,15 @@ def _ii(cx: str) -> str:
 def identity_v2(feed: str, patient: str, prior: str, control_id: str) -> str:
     """The HL7 v2.3.1 message of ITI-8, or the v2.5 message A43 of ITI-64."""
     event = EVENTS[feed]
+    ids = patient.replace("^NH", "")
+    if feed == "join":
+        ids, prior = f"{ids}~{prior.replace('^NH', '')}", ""
     structure = {"A40": "ADT_A39", "A43": "ADT_A43", "A05": "ADT_A05"}.get(event, "ADT_A01")
     version, sender = ("2.5", "1.2.250.1.213.99.2") if event == "A43" else ("2.3.1", "KIT")
     lines = [
         f"MSH|^~\\&|{sender}|CARNET|REGISTRY|TARGET|20240131101500||ADT^{event}^{structure}|{control_id}|P|{version}",
         f"EVN|{event}|20240131101500",
-        f"PID|||{patient.replace('^NH', '')}||DUPONT^Marie||19560527|F",
+        f"PID|||{ids}||DUPONT^Marie||19560527|F",
         f"MRG|{prior}" if prior else "PV1||O",
     ]
     return "\r".join(lines) + "\r"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from conformance.report_requirements import status_word
 from conformance.report_words import alternatives, told_already, verdict, word
 from conformance.result import CaseResult, Run, Status
 
@@ -39,6 +40,7 @@ def build_pdf(run: Run, language: str) -> bytes:
     _cover(pdf, run, language)
     _by_transaction(pdf, run, language)
     _failures(pdf, run, language)
+    _requirements(pdf, run, language)
     return bytes(pdf.output())
 
 
@@ -84,6 +86,25 @@ def _by_transaction(pdf: FPDF, run: Run, language: str) -> None:
             for status in Status:
                 row.cell(str(sum(1 for case in run.cases if case.transaction == transaction and case.status is status)))
     pdf.ln(4)
+
+
+def _requirements(pdf: FPDF, run: Run, language: str) -> None:
+    if not run.required:
+        return
+    pdf.ln(4)
+    _line(pdf, word("requirements", language), 13, "B")
+    pdf.ln(1)
+    pdf.set_font("Helvetica", size=8.5)
+    pdf.set_text_color(28, 33, 38)
+    with pdf.table(text_align="LEFT", col_widths=(22, 16, 62), line_height=4.5, padding=0.8) as table:
+        head = table.row()
+        for text in (word("code", language), word("status", language), word("covered_by", language)):
+            head.cell(_latin(text))
+        for one in run.required:
+            row = table.row()
+            row.cell(_latin(one.code))
+            row.cell(_latin(word(status_word(one, run), language)))
+            row.cell(_latin(f"{one.title.in_(language)}{f' ({one.reason.in_(language)})' if one.reason else ''}"))
 
 
 def _failures(pdf: FPDF, run: Run, language: str) -> None:

@@ -10,20 +10,21 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from conformance import messages
-from conformance.acting import Card
-from conformance.case import Case, Expect, Step
+from conformance.case import REFUSED, Case, Expect, Step
 from conformance.change import ChangeError, changed
 from conformance.exchange import Connections, Exchanged, ExchangeError, Unreachable, mllp
 from conformance.judge import Judge, read_reply
 from conformance.messages import Outgoing, WireChangeError
 from conformance.phrases import french
 from conformance.result import CaseResult, Finding, Status, StepResult, Text
+from conformance.saying import SaidError
 from conformance.scene import Names, Scene, UnknownWord
+from conformance.securing import Securing, Unperformable
+from conformance.signing import SealedError
 from conformance.submission import Made, Maker
 from conformance.target import Target
 from conformance.values import STYLES
 from metadata.schemes import ON_DEMAND, STABLE
-from security.pki import PkiError
 
 _SUBMISSIONS = ("ITI-41", "ITI-42", "ITI-57", "ITI-61", "ITI-92")
 _SUCCESS, _ANNOUNCED, _ANY = Expect(("Success",)), Expect(("CA", "AA")), Expect(("Success", "Failure"))
@@ -47,7 +48,6 @@ _NAMED = (
     "it is for two patients who are named (--patient), whose rights the operator has set",
     "il vaut pour deux patients nommés (--patient), dont l'exploitant a réglé les droits",
 )
-_NO_OTHER = "le dossier de l'autorité ne contient pas un second professionnel de la même profession"
 _NO_REPOSITORY = (
     "repository_unique_id is not in the target's file, and cannot be asked for",
     "repository_unique_id manque au fichier de la cible et ne peut être demandé",
@@ -70,18 +70,6 @@ TITLES = {
 }
 
 
-class Unperformable(Exception):
-    """The case cannot be performed against this target: the reason, in both languages.
-
-    SKIPPED: it is nothing for this target. ERROR: what must go before it went wrong, so that nobody knows.
-    """
-
-    def __init__(self, en: str, fr: str, status: Status = Status.SKIPPED) -> None:
-        super().__init__(en)
-        self.text = Text(en, fr)
-        self.status = status
-
-
 class BadCase(ValueError):
     """The case itself is wrong; the text names it."""
 
@@ -101,7 +89,10 @@ class Performer:
     unreachable: str = ""
     scenes: dict[str, Scene] = field(default_factory=dict)
     _asking: threading.Lock = field(default_factory=threading.Lock)
-    _of_other: Connections | None = None
+    _securing: Securing = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._securing = Securing(self.target, self.connections)
 
     def perform(self, case: Case) -> CaseResult:
         """The result of one case. Raises BadCase."""
@@ -118,7 +109,7 @@ class Performer:
             self._steps(case, scene, result)
         except Unperformable as error:
             result.status, result.reason = error.status, error.text
-        except (UnknownWord, ChangeError, WireChangeError, KeyError) as error:
+        except (UnknownWord, ChangeError, WireChangeError, SaidError, SealedError, KeyError) as error:
             raise BadCase(f"{case.source}: {case.id}: {error!r}") from error
         self.scenes[case.id] = scene
         result.patients = tuple(scene.patients[name] for name in ("patient", "patient2") if name in scene.patients)
@@ -204,6 +195,8 @@ class Performer:
         if "{repository}" in repr(case.steps) or any(step.send in ("ITI-43", "ITI-86") for step in case.steps):
             scene.repository = self.repository_id(case, result)
         scene.repository = scene.repository or "1.2.250.1.213.99.9"
+        if "{workplace}" in repr(case.steps):
+            scene.words["workplace"] = self._securing.workplace(case.steps[0])
         for step in case.steps:
             if step.wait:
                 time.sleep(1.05 - time.time() % 1)
@@ -277,7 +270,9 @@ class Performer:
         if step.send == "ITI-41" and step.as_ == "inline":
             xml = messages.inline(xml, made.documents)
         elif step.send == "ITI-41":
-            xml, parts = messages.provided(xml, made.documents, [row[1:] for row in rows if row[0] == "documents"])
+            signer = self._securing.set_signer(step)
+            changes = [row[1:] for row in rows if row[0] == "documents"]
+            xml, parts = messages.provided(xml, made.documents, changes, signer.resigned if signer is not None else None)
         if not self._exchange(step, xml, scene, result, parts):
             return False
         if result.steps[-1].outcome.startswith("Success"):
@@ -287,8 +282,7 @@ class Performer:
 
     def _make(self, step: Step, scene: Scene) -> Made:
         style = STYLES[self.target.domain].with_codes(self.target.codes)
-        card = self._card(step)
-        signer = card.set_signer(self.target.domain == "ci-sis") if card is not None else None
+        signer = self._securing.set_signer(step)
         repository = scene.repository or "1.2.250.1.213.99.9"
         maker = Maker(scene.patients["patient"], repository, scene.oids, scene.things, style, signer)
         return maker.make(step.make, step.send)
@@ -319,68 +313,22 @@ class Performer:
         else:
             outgoing = messages.soap(step.send, body, url, action)
         message_id = outgoing.message_id
-        value = self._secure(outgoing, parts, step, scene)
+        value = self._securing.secure(outgoing, parts, step, scene)
         outgoing = messages.altered(outgoing, scene.rows(step.wire))
         scene.sent = outgoing.body
         done, begun = self._begin(step, result)
         try:
-            exchanged = self._connections(step).post(url, outgoing.headers, outgoing.body)
+            exchanged = self._securing.connections_of(step).post(url, outgoing.headers, outgoing.body)
         except ExchangeError as error:
+            if error.hung_up and REFUSED in step.expect.statuses:
+                done.request, done.outcome = error.request, f"{REFUSED}: {error}"
+                return True
             return self._unanswered(done, error, result)
         told = message_id if _has_id(outgoing, message_id) else ""
         self._end(done, step, exchanged, begun, scene, told)
         if self.target.signs and step.signature != "none" and not (step.prepares or done.cleans):
-            done.findings += self._signature_of_answer(step, exchanged, told, value)
+            done.findings += self._securing.findings(step, exchanged, told, value)
         return True
-
-    def _secure(self, outgoing: Outgoing, parts: Sequence[tuple[str, bytes, str]], step: Step, scene: Scene) -> bytes | None:
-        """Puts assertion and signature into the message. The signature value, None where it has no right one."""
-        card = self._card(step)
-        if card is None:
-            return None
-        patient, other = _spoken_of(outgoing.body, scene), scene.patients.get("unknown", "")
-        if not self.target.signs or step.signature == "none":
-            outgoing.body = card.put_into(outgoing.body, patient, other, step.assertion)
-            return None
-        if step.signature == "again":
-            outgoing.body = scene.sent
-            return None
-        assertion = card.assertion(patient, other, step.assertion)
-        signed = card.signing.signed(outgoing.body, parts, assertion, step.signature)
-        outgoing.body = signed.octets
-        return signed.value
-
-    def _card(self, step: Step) -> Card | None:
-        """Whose card acts. Raises Unperformable where a case needs a second one and the folder has none."""
-        card = self.target.card
-        if card is None or step.by != "other":
-            return card
-        try:
-            return card.other
-        except PkiError as error:
-            raise Unperformable(str(error), _NO_OTHER) from None
-
-    def _connections(self, step: Step) -> Connections:
-        """Each card has connections of its own, since it shows its certificate there."""
-        if step.by != "other" or self.connections.context is None:
-            return self.connections
-        with self._asking:
-            if self._of_other is None:
-                card = self._card(step)
-                self._of_other = Connections(card.context() if card else None)
-            return self._of_other
-
-    def _signature_of_answer(self, step: Step, exchanged: Exchanged, message_id: str, value: bytes | None) -> list[Finding]:
-        """A fault about a message that was not believed need not be signed; every other answer must be."""
-        reply, card = read_reply(step.send, exchanged), self._card(step)
-        if reply.answer is None or reply.status == "Fault" or card is None:
-            return []
-        problem = card.signing.problem(reply.answer, message_id, value)
-        if problem is None:
-            return []
-        rule, said = problem
-        text = Text(f"The signature of the answer is not right: {said.en}", f"La signature de la réponse est fautive : {said.fr}")
-        return [Finding("signature", "a signed answer", rule, text, None, (rule,), "WSS SOAP Message Security 1.1: 8")]
 
     def _begin(self, step: Step, result: CaseResult) -> tuple[StepResult, float]:
         done = StepResult(
@@ -408,16 +356,6 @@ class Performer:
             result.status = Status.ERROR
             result.reason = Text(f"No answer: {error}", f"Pas de réponse : {french(str(error))}")
         return False
-
-
-def _spoken_of(body: bytes, scene: Scene) -> str:
-    """The patient of the case that a message names, else the case's own."""
-    envelope = body.partition(b"</soap:Envelope>")[0]
-    for name in ("patient", "patient2", "unknown"):
-        cx = scene.patients.get(name, "")
-        if cx and re.search(re.escape(cx.partition("^")[0]).encode() + rb"(?!\d)", envelope):
-            return cx
-    return scene.patients.get("patient", "")
 
 
 def _has_id(outgoing: Outgoing, message_id: str) -> bool:

@@ -14,9 +14,11 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
+from conformance.coverage import OUT_OF_REACH
 from conformance.explanations.catalogue import explanations
 from conformance.message_rows import Rows, rows_of
 from conformance.report_picture import build_picture
+from conformance.report_requirements import build_requirements
 from conformance.report_words import alternatives, told_already, verdict, word
 from conformance.result import CaseResult, Finding, Run, Status, StepResult
 
@@ -33,8 +35,8 @@ def build_html(run: Run, language: str, history: Sequence[dict[str, Any]] = ()) 
     )
     body = "".join(
         [
-            _head(run, language), _trend(run, language, history), _matrix(run, language), _rules(run, language),
-            _cases(run, language),
+            _head(run, language), _trend(run, language, history), _matrix(run, language), build_requirements(run, language),
+            _rules(run, language), _cases(run, language),
         ]
     )  # fmt: skip
     return (
@@ -134,11 +136,16 @@ def _rules(run: Run, language: str) -> str:
         )
     rows = "".join(f'<div>{_text(name)}</div><div class="cells">{"".join(cells)}</div>' for name, cells in families.items())
     uncovered = [rule for rule, ids in run.coverage.items() if not ids]
-    missing = f"<p>{_text(word('uncovered', language))}: {_text(', '.join(uncovered))}</p>" if uncovered else ""
+    reasons = "".join(f"<dt>{_text(rule)}</dt><dd>{_text(_out_of_reach(rule, language))}</dd>" for rule in uncovered)
+    missing = f'<p>{_text(word("uncovered", language))}:</p><dl class="facts">{reasons}</dl>' if uncovered else ""
     return (
         f'<h2>{_text(word("rules", language))}</h2><p class="quiet">{_text(word("rules_said", language))}</p>'
         f'<div class="matrix">{rows}</div>{missing}'
     )
+
+
+def _out_of_reach(rule: str, language: str) -> str:
+    return OUT_OF_REACH[rule].in_(language) if rule in OUT_OF_REACH else "-"
 
 
 def _cases(run: Run, language: str) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -149,11 +149,24 @@ class CaseResult:
         return ((step, finding) for step in self.steps for finding in step.findings)
 
 
+@dataclass(frozen=True, slots=True)
+class Required:
+    """A requirement code of a homologation: its title, the referential that it is of, the ids of the cases of the suite that show
+    it; `reason` says why none does, or what of it none shows."""
+
+    code: str
+    title: Text
+    referential: Text = field(default_factory=Text)
+    cases: tuple[str, ...] = ()
+    reason: Text = field(default_factory=Text)
+
+
 @dataclass(slots=True)
 class Run:
     """One run. `endpoints`: transaction to address. `coverage`: rule id to the ids of the cases of the suite that prove it.
 
-    `stopped` says why the run was not gone on with; empty where it went through.
+    `required` are the requirements of the referentials in force. `stopped` says why the run was not gone on with; empty where it
+    went through.
     """
 
     target: str
@@ -168,6 +181,7 @@ class Run:
     options: tuple[str, ...] = ()
     cases: list[CaseResult] = field(default_factory=list)
     coverage: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    required: tuple[Required, ...] = ()
     stopped: Text = field(default_factory=Text)
 
     @property
@@ -179,17 +193,19 @@ class Run:
     @property
     def passed(self) -> bool:
         """A case passed, and none failed or ended in an error: where all were skipped, nothing is proved."""
-        return not self.stopped and any(case.status is Status.PASSED for case in self.cases) and not any(case.bad for case in self.cases)
+        some = any(case.status is Status.PASSED for case in self.cases)
+        return some and not self.stopped and not any(case.bad for case in self.cases)
 
     def rule_status(self) -> dict[str, Status | None]:
         """Rule to what this run says of it: failed when one of its cases is bad, passed when one passed, None when none ran."""
+        return {rule: self.status_of(ids) for rule, ids in self.coverage.items()}
+
+    def status_of(self, ids: Iterable[str]) -> Status | None:
+        """What the cases of these ids say together; None where none of them is in this run."""
         by_id = {case.id: case.status for case in self.cases}
-        found: dict[str, Status | None] = {}
-        for rule, ids in self.coverage.items():
-            statuses = {by_id[name] for name in ids if name in by_id}
-            order = (Status.FAILED, Status.ERROR, Status.PASSED, Status.SKIPPED)
-            found[rule] = next((status for status in order if status in statuses), None)
-        return found
+        statuses = {by_id[id] for id in ids if id in by_id}
+        order = (Status.FAILED, Status.ERROR, Status.PASSED, Status.SKIPPED)
+        return next((status for status in order if status in statuses), None)
 
     def to_json(self) -> dict[str, Any]:
         """As `json.dumps` takes it."""
@@ -200,13 +216,14 @@ class Run:
         """Raises ValueError for another version of the format, KeyError and TypeError for what is no run."""
         if data.get("format") != FORMAT:
             raise ValueError(f"the format of this report is {data.get('format')!r}; {FORMAT} is read here")
-        own = set(cls.__dataclass_fields__) - {"cases", "coverage", "options", "stopped"}
+        own = set(cls.__dataclass_fields__) - {"cases", "coverage", "options", "required", "stopped"}
         kept = {key: value for key, value in data.items() if key in own}
         return cls(
             **kept,
             options=tuple(data["options"]),
             cases=[case_of_json(case) for case in data["cases"]],
             coverage={rule: tuple(ids) for rule, ids in data["coverage"].items()},
+            required=tuple(_required(one) for one in data.get("required", ())),
             stopped=Text(**data.get("stopped", {})),
         )
 
@@ -223,6 +240,11 @@ def case_of_json(data: Mapping[str, Any]) -> CaseResult:
     lists = {name: tuple(data[name]) for name in ("profiles", "proves", "requirements", "patients")}
     steps = [_step_of_json(step) for step in data["steps"]]
     return CaseResult(**{**data, **texts, **lists, "status": Status(data["status"]), "steps": steps})
+
+
+def _required(data: Mapping[str, Any]) -> Required:
+    texts = {name: Text(**data[name]) for name in ("title", "referential", "reason")}
+    return Required(**{**data, **texts, "cases": tuple(data["cases"])})
 
 
 def _step_of_json(data: Mapping[str, Any]) -> StepResult:

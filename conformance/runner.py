@@ -25,7 +25,7 @@ from conformance.coverage import coverage_of, rule_ids
 from conformance.exchange import Connections
 from conformance.performer import BadCase, Performer
 from conformance.phrases import french
-from conformance.result import CaseResult, Run, Status, Text, case_of_json, case_to_json
+from conformance.result import CaseResult, Required, Run, Status, Text, case_of_json, case_to_json
 from conformance.scene import Names
 from conformance.target import OPTIONS, Target
 
@@ -52,7 +52,10 @@ def chosen(suite: Mapping[str, Case], profiles: Iterable[str], patterns: Sequenc
 
 @dataclass(slots=True)
 class Runner:
-    """One run. `journal` is the file that notes each result; `jobs` cases run at the same time; `clean` tidies up behind each."""
+    """One run. `journal` is the file that notes each result; `jobs` cases run at the same time; `clean` tidies up behind each.
+
+    `required` are the requirements that the report is to speak of (`conformance.referential`).
+    """
 
     target: Target
     suite: Mapping[str, Case]
@@ -61,6 +64,7 @@ class Runner:
     clean: bool = True
     progress: Progress | None = None
     software: str = ""
+    required: Sequence[Required] = ()
     _performer: Performer = field(init=False)
     _results: dict[str, CaseResult] = field(default_factory=dict)
     _locks: dict[str, threading.Lock] = field(default_factory=dict)
@@ -77,7 +81,7 @@ class Runner:
         """Performs `cases`, and those on which they build; the results in `known` are taken over."""
         run = Run(
             self.target.name, profile, "carnet", lang, _now(), software=self.software, endpoints=dict(self.target.endpoints),
-            options=tuple(sorted(self.target.options)),
+            options=tuple(sorted(self.target.options)), required=tuple(self.required),
         )  # fmt: skip
         begun = time.monotonic()
         cases = self._with_needed(cases, known or {})

@@ -1,6 +1,7 @@
 """What holds inside one case: its patients, the objects that its steps have brought, and the words in braces of its texts.
 
 {patient} {patient2}   patients known to the target          {unknown}   a patient that was never announced
+{workplace}   id of the structure in which the acting person works (secured targets)
 {patient.id} {patient.authority}   the two parts of a CX     {repository}   repositoryUniqueId
 {entry} {entry.uid} {entry.hash} {entry.size} {entry.lid}    of an object of the case
 {oid} {oid:a} {uuid:a}  made up, the same again under the same letter      {x*300}   300 times x
@@ -57,7 +58,8 @@ class UnknownWord(KeyError):
 
 @dataclass(slots=True)
 class Scene:
-    """`patients` by name; `things` by name; `made` are the submissions by name of their step; `sent` is the last message."""
+    """`patients` by name; `things` by name; `made` are the submissions by name of their step; `sent` is the last message; `words`
+    are further words with what they stand for."""
 
     names: Names
     repository: str = ""
@@ -67,6 +69,7 @@ class Scene:
     registered: list[Thing] = field(default_factory=list)
     stored: list[Thing] = field(default_factory=list)
     sent: bytes = b""
+    words: dict[str, str] = field(default_factory=dict)
     _made_up: dict[str, str] = field(default_factory=dict)
     _oids: Iterator[str] | None = None
 
@@ -102,6 +105,8 @@ class Scene:
                 return values[part]
         if word == "repository":
             return self.repository
+        if word in self.words:
+            return self.words[word]
         if word in ("oid", "uuid") or word.startswith(("oid:", "uuid:")):
             return self._make_up(word)
         raise UnknownWord(word)

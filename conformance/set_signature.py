@@ -6,6 +6,7 @@ What a case makes wrong is the set (a document changed, one more, another Submis
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from metadata.french import PS_OID, PS_TYPE, STRUCTURE_OID, STRUCTURE_TYPE
 from metadata.model import Code
 from metadata.signature_entry import FRENCH, IHE, LANGUAGE
 from security.document_signature import FRENCH_FORM, IHE_FORM
-from security.document_signature_making import SetToSign, sign_set
+from security.document_signature_making import SetToSign, resign, sign_set
 from security.pki import Issued, PkiError, TestAuthority, signing_files
 
 MIME_TYPE = "text/xml"
@@ -66,6 +67,16 @@ class SetSigner:
         contents = {id: _Octets(content) for id, (_, content) in documents.items()}
         canonical = frozenset(id for id, (kind, _) in documents.items() if self.french and kind == MIME_TYPE)
         return sign_set(SetToSign(set_id, contents, canonical), *self._files, FRENCH_FORM if self.french else IHE_FORM)
+
+    def resigned(self, octets: bytes, pattern: str, text: str) -> bytes:
+        """The signature with the first match of `pattern` made `text`, and signed again: nothing is wrong but that.
+
+        Raises ValueError where the pattern does not occur.
+        """
+        changed, count = re.subn(pattern.encode(), text.encode(), octets, count=1, flags=re.DOTALL)
+        if not count:
+            raise ValueError(f"{pattern} does not occur in the signature")
+        return resign(changed, self._files[1])
 
     @property
     def author(self) -> dict[str, str]:

@@ -3,7 +3,14 @@
 A case may have the signature made wrong: `none`, `again` (the message before, octet for octet), `old`, `future`, `no-time`,
 `open-body` (the Body is not signed), `open-action`, `elsewhere` (signed for another address), `sha1-signature`, `sha1-digest`,
 `value` (that of something else), `twice` (two signatures), `key-value` (a bare key in place of the token), `comments`
-(another canonical form). What is changed behind a right signature is a change of the wire.
+(another canonical form), `family` (a method of another kind of key), `wrapping` (the signed Body elsewhere, another in its
+place).
+What is changed behind a right signature is a change of the wire. Or it says so in rows (`sealed`), in their order:
+
+    ["without", "To"]           this addressing header is not sent
+    ["info", PATTERN, TEXT]     the first match in SignedInfo becomes TEXT, and it is signed again
+    ["token", WORD]             the certificate of this card (`conformance.cards`) is sent, and its digest signed
+    ["after", PATTERN, TEXT]    once it is signed: the first match in the header becomes TEXT
 
 Source: WSS SOAP Message Security 1.1: 8; XML Signature 1.1.
 """
@@ -11,6 +18,7 @@ Source: WSS SOAP Message Security 1.1: 8; XML Signature 1.1.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,6 +44,9 @@ from security.trust_files import LiveTrust, TrustSources
 SHA1 = b"http://www.w3.org/2000/09/xmldsig#sha1"
 _SHA256 = b"http://www.w3.org/2001/04/xmlenc#sha256"
 _ECDSA_SHA1 = b"http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha1"
+_ECDSA = b"http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha256"
+_RSA = b"http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"
+_TOKEN = re.compile(rb'<wsse:BinarySecurityToken [^>]*wsu:Id="([^"]+)">([^<]*)</wsse:BinarySecurityToken>')
 _INFO = re.compile(rb"<ds:SignedInfo .*?</ds:SignedInfo>", re.DOTALL)
 _VALUE = re.compile(rb"(?<=<ds:SignatureValue>)[^<]*")
 _TIMESTAMP = re.compile(rb'<wsu:Timestamp [^>]*wsu:Id="([^"]+)".*?</wsu:Timestamp>', re.DOTALL)
@@ -50,6 +61,10 @@ _UNCONFIRMED = Text(
     "aucun SignatureConfirmation signé ne reprend la valeur de signature de la requête",
 )
 _AGES = {"old": timedelta(minutes=-20), "future": timedelta(minutes=20)}
+
+
+class SealedError(ValueError):
+    """A row that changes nothing; the text names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +93,56 @@ class Signing:
         trust = LiveTrust(TrustSources(authorities=(self.folder / "ca.crt",), lists=(self.folder / "ca.crl",)))
         self._verifier = MessageVerifier(trust.refresh)
 
-    def signed(self, package: bytes, parts: Sequence[tuple[str, bytes, str]], tokens: bytes, how: str) -> Signed:
+    def signed(
+        self, package: bytes, parts: Sequence[tuple[str, bytes, str]], tokens: bytes, how: str,
+        rows: Sequence[Sequence[str]] = (), der_of: Callable[[str], bytes] = lambda word: b"",
+    ) -> Signed:  # fmt: skip
         """`package` with its envelope signed; it is as `conformance.wire` writes it, plain or with `parts` behind it.
 
-        `tokens` are further children of wsse:Security. `how` is a word of the head of this module.
+        `tokens` are further children of wsse:Security. `how` is a word of the head of this module, `rows` are those there.
+        `der_of` gives the certificate of a card. Raises SealedError.
         """
         begin, start = package.index(b"<?xml"), package.index(_START)
         end = package.index(_END)
         message = Message(
             SOAP,
-            list(_blocks(package[begin:start], how)),
+            [block for block in _blocks(package[begin:start], how) if ["without", block.name] not in [list(row) for row in rows]],
             [package[start + len(_START) : end]],
             {content_id: _once(content) for content_id, content, _ in parts},
             tokens=tokens,
         )
         head = self._signer.sign(message, datetime.now(UTC) + _AGES.get(how, timedelta(0)))
-        octets = self._wrong(head.octets, how)
-        rest = package[start + len(_START) : end] + b"</s:Body></s:Envelope>" + package[end + len(_END) :]
+        octets = self._in_rows(self._wrong(head.octets, how), rows, der_of)
+        body = package[start + len(_START) : end]
+        if how == "wrapping":
+            octets, body = _wrapped(octets, body)
+        rest = body + b"</s:Body></s:Envelope>" + package[end + len(_END) :]
         return Signed(package[:begin] + octets + rest, head.value if octets == head.octets else None)
 
     # ------------------------------------------------------------------------------------------------- made wrong
+
+    def _in_rows(self, octets: bytes, rows: Sequence[Sequence[str]], der_of: Callable[[str], bytes]) -> bytes:
+        for word, *values in rows:
+            if word == "after":
+                octets = _substituted(octets, values)
+            elif word == "token":
+                octets = self._tokened(octets, base64.b64encode(der_of(values[0])))
+            elif word == "info":
+                start = octets.rindex(b"<ds:Signature ")
+                edit: Callable[[bytes], bytes] = functools.partial(_substituted, values=values)
+                octets = octets[:start] + self._anew(octets[start:], edit)
+            elif word != "without":
+                raise SealedError(f"sealed: {word}: known are after, info, token, without")
+        return octets
+
+    def _tokened(self, octets: bytes, token: bytes) -> bytes:
+        """With another certificate as BinarySecurityToken, whose digest is signed."""
+        old = _one(_TOKEN, octets)
+        new = old[0].replace(old[2], token)
+        octets = octets.replace(old[0], new, 1)
+        start = octets.rindex(b"<ds:Signature ")
+        digest = base64.b64encode(hashlib.sha256(new).digest())
+        return octets[:start] + self._anew(octets[start:], lambda info: _digested(info, old[1], digest))
 
     def _wrong(self, octets: bytes, how: str) -> bytes:
         """The head of a message, wrong as `how` says. Its signature is the last one, behind that of an assertion."""
@@ -116,6 +161,7 @@ class Signing:
             "open-body": lambda info: _without(info, rest.rpartition(b'wsu:Id="')[2].partition(b'"')[0]),
             "sha1-digest": lambda info: _weakly_digested(info, _one(_ACTION, front)),
             "comments": lambda info: info.replace(_EXCLUSIVE, _EXCLUSIVE + b"WithComments", 1),
+            "family": lambda info: _METHOD.sub(_ECDSA if b"#rsa-" in info else _RSA, info),
         }
         if how in edits:
             return self._anew(signature, edits[how])
@@ -195,6 +241,28 @@ def _one(pattern: re.Pattern[bytes], octets: bytes) -> re.Match[bytes]:
     if found is None:
         raise ValueError(f"the signed message has no {pattern.pattern!r}")
     return found
+
+
+def _substituted(octets: bytes, values: Sequence[str]) -> bytes:
+    pattern, text = (value.encode() for value in values)
+    changed, count = re.subn(pattern, text, octets, count=1, flags=re.DOTALL)
+    if not count:
+        raise SealedError(f"sealed: {values[0]} does not occur in what is signed")
+    return changed
+
+
+def _digested(info: bytes, id: bytes, digest: bytes) -> bytes:
+    """SignedInfo with another digest of `id`."""
+    start = info.index(b'<ds:Reference URI="#' + id + b'">')
+    end = info.index(b"</ds:Reference>", start)
+    return info[:start] + re.sub(rb"(?<=<ds:DigestValue>)[^<]*", digest, info[start:end]) + info[end:]
+
+
+def _wrapped(octets: bytes, body: bytes) -> tuple[bytes, bytes]:
+    """The signed Body in a header that nobody asks for, and an unsigned one where the Body belongs."""
+    start = octets.rindex(b"<s:Body ")
+    holder = b'<x:Wrapper xmlns:x="urn:example:wrapper">' + octets[start:] + body + b"</s:Body></x:Wrapper></s:Header>"
+    return octets[:start].replace(b"</s:Header>", holder, 1) + b"<s:Body>", body
 
 
 def _without(info: bytes, id: bytes) -> bytes:

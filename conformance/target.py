@@ -90,6 +90,22 @@ OPTIONS = {
         "it accepts submission sets whose signature is wrong, with a warning",
         "elle accepte avec un avertissement les lots dont la signature est fautive",
     ),
+    "signed-sets-only": Text(
+        "it refuses submission sets that are not signed",
+        "elle refuse les lots de soumission non signés",
+    ),
+    "issuers": Text(
+        "it believes assertions as the file of issuers of docs/conformance-cases.md has it",
+        "elle croit les assertions selon le fichier d'émetteurs de docs/conformance-cases.md",
+    ),
+    "consent": Text(
+        "records are read only while a consent policy is acknowledged; the patients named have acknowledged none",
+        "les dossiers ne se lisent qu'avec une politique de consentement reconnue ; les patients nommés n'en ont reconnu aucune",
+    ),
+    "few-results": Text(
+        "it answers at most ten objects in full, then XDSTooManyResults",
+        "elle répond au plus dix objets complets, puis XDSTooManyResults",
+    ),
     "dmp-rights": Text(
         "it asks the matrix of rights of the DMP; the patients named are open in an emergency",
         "elle applique la matrice des droits du DMP ; les patients nommés s'ouvrent en urgence",
@@ -104,7 +120,9 @@ OPTIONS = {
     ),
 }
 #: Those for which somebody has to act.
-ACTING_OPTIONS = frozenset({"secure", "signed", "signed-sets", "signed-sets-warned", "dmp-rights"})
+ACTING_OPTIONS = frozenset(
+    {"secure", "signed", "signed-sets", "signed-sets-warned", "signed-sets-only", "dmp-rights", "issuers", "consent"}
+)
 _KEYS = {
     "name", "options", "feed", "patients", "repository_unique_id", "assigning_authority", "endpoints", "codes", "domain",
 }  # fmt: skip

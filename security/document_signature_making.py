@@ -121,6 +121,21 @@ def sign_octets_of_pem(key_pem: bytes, method: str, octets: bytes) -> bytes:
     return sign_octets(serialization.load_pem_private_key(key_pem, None), method, octets)
 
 
+def resign(block: bytes, key_pem: bytes) -> bytes:
+    """A signature document whose parts were changed, made right again: the digests of its parts, and its value."""
+    root = etree.fromstring(block, etree.XMLParser(resolve_entities=False, no_network=True))
+    info, value = root[0], root[1]
+    parts = {element.get("Id", ""): element for element in root.iter(etree.Element)}
+    for reference in info.iterchildren(q(DS, "Reference")):
+        part, method = parts.get(reference.get("URI", "")[1:]), reference.find(q(DS, "DigestMethod"))
+        algorithm = method.get("Algorithm", "") if method is not None else ""
+        if part is not None and algorithm in DIGESTS:
+            reference[-1].text = _digest(algorithm, canonical_part(part, C14N))
+    octets = canonical_part(info, info[0].get("Algorithm", C14N))
+    value.text = base64.b64encode(sign_octets_of_pem(key_pem, info[1].get("Algorithm", ""), octets)).decode()
+    return etree.tostring(root, xml_declaration=True, encoding="UTF-8")
+
+
 def _digest(method: str, octets: bytes) -> str:
     return base64.b64encode(hashlib.new(DIGESTS[method], octets).digest()).decode()
 

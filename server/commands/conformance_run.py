@@ -16,6 +16,7 @@ import click
 from conformance import report
 from conformance.acting import Card
 from conformance.case import INTEGRATED, PROFILES, Case, CaseError, read_suite
+from conformance.referential import NONE, read_referentials, shipped, with_requirements
 from conformance.report_words import verdict, word
 from conformance.result import CaseResult, Run, Status
 from conformance.runner import JOURNAL, Progress, Runner, chosen, read_journal
@@ -59,6 +60,10 @@ _MARKS = {Status.PASSED: "green", Status.FAILED: "red", Status.ERROR: "magenta",
 @click.option("--patient", "patients", multiple=True, metavar="CX", help="Patients to work for instead of new ones; repeatable.")
 @click.option("--feed", default="", metavar="URL", help="Where patients are announced: mllp://HOST:PORT, or ITI-44 (http).")
 @click.option("--option", "options", multiple=True, metavar="NAME", help=f"What the target can do: {', '.join(OPTIONS)}.")
+@click.option(
+    "--referential", "referentials", multiple=True, metavar="NAME|FILE",
+    help=f"Requirement codes for report and evidence: {', '.join(shipped())}, a file of your own, or {NONE}; repeatable.",
+)  # fmt: skip
 @click.option("--keep", is_flag=True, help="Leave in the target what the cases have registered.")
 @click.option("--pki", metavar="DIR", help="Folder of a test authority (`carnet pki`).")
 @click.option("--as", "name", metavar="NAME", help="Whose card there connects and signs assertions.")
@@ -92,6 +97,8 @@ def command(address: str, folder: str, **given: Any) -> None:
 
 def _carnet(target: Target, folder: Path, given: dict[str, Any]) -> Run:
     suite = read_suite()
+    required = read_referentials(given["referentials"], target.domain, suite)
+    suite = with_requirements(suite, required)
     cases = chosen(suite, given["profiles"], given["patterns"])
     known: dict[str, CaseResult] = {}
     if given["resume"] or given["failed"]:
@@ -104,7 +111,7 @@ def _carnet(target: Target, folder: Path, given: dict[str, Any]) -> Run:
         known = {id: result for id, result in known.items() if any(case.id == id for case in cases)}
     runner = Runner(
         target, suite, given["jobs"], folder / JOURNAL, not given["keep"], _printer(given),
-        f"carnet {version()}",
+        f"carnet {version()}", required,
     )  # fmt: skip
     return runner.run(cases, ",".join(given["profiles"]), given["lang"], known)
 

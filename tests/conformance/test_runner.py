@@ -82,9 +82,9 @@ def test_the_french_domain_and_a_closed_one_pass_what_is_left(everything: Run, t
         french = run(read_target(target.name, feed=target.feed, options=("ci-sis", "archive")))
     (tmp_path / "closed.toml").write_text((HERE / "closed_domain.toml").read_text())
     environ = {"CARNET_DOMAIN_PROFILE": "closed", "CARNET_DOMAIN_FOLDER": str(tmp_path)}
-    environ["CARNET_DOMAIN_LINK_CHANGE"] = "LINK^Link change^1.2.3"
+    environ |= {"CARNET_DOMAIN_LINK_CHANGE": "LINK^Link change^1.2.3", "CARNET_LIMITS_QUERY_RESULTS": "10"}
     with served(tmp_path / "shut", environ=environ) as target:
-        options = target.options | {"limits", "code-lists", "limited-metadata", "no-removal", "link-change"}
+        options = target.options | {"limits", "code-lists", "limited-metadata", "no-removal", "link-change", "few-results"}
         closed = run(replace(target, options=options), left)
     assert not bad(french) and not bad(closed)
     passed = {case.id for result in (french, closed) for case in result.cases if case.status is Status.PASSED}

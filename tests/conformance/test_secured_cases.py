@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from conformance.acting import Card
-from conformance.case import Case, read_suite
+from conformance.case import REFUSED, Case, read_suite
 from conformance.nist.suite import run_plans
-from conformance.result import Run, Status
+from conformance.result import CaseResult, Run, Status
 from conformance.runner import Runner, chosen
 from conformance.target import Target, TargetError, read_target
 from conformance.wire import read_answer
@@ -21,7 +22,7 @@ from storage.database import open_database
 from tests.conformance.test_runner import bad, not_named
 from tests.nist.target import add_patients
 from tests.proof.rights_callers import DOMAIN, ISSUERS
-from tests.server_process import ServerProcess
+from tests.server_process import ROOT, ServerProcess
 
 SUITE = read_suite()
 PEOPLE = ("dr-martin", "dr-petit")
@@ -29,11 +30,16 @@ PEOPLE = ("dr-martin", "dr-petit")
 
 @pytest.fixture(scope="module")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With every card that a case may ask for: a workplace, one that was lost, one that may send ITI-8 alone."""
     folder = tmp_path_factory.mktemp("cards") / "pki"
     authority = TestAuthority.create(folder)
+    authority.issue("structure", "hospital", key_type="ec")
     for name in PEOPLE:
-        authority.issue("person", name)
-    authority.issue("server", "localhost")
+        authority.issue("person", name, structure="hospital")
+    authority.issue("person", "lost", key_type="ec")
+    authority.revoke("lost")
+    authority.issue("person", "limited", key_type="ec", transactions=("ITI-8",))
+    authority.issue("server", "localhost", key_type="ec")
     return folder
 
 
@@ -53,7 +59,8 @@ def over_tls(server: ServerProcess, pki: Path, options: set[str]) -> Target:
 
 
 def secured(data: Path, pki: Path, *settings: str) -> ServerProcess:
-    told = [word for setting in settings for word in ("--set", f"security.{setting}")]
+    """Settings of `security`, or with their group."""
+    told = [w for one in settings for w in ("--set", one if "." in one.partition("=")[0] else f"security.{one}")]
     return ServerProcess(data, "--secure", "--pki", str(pki), *told).start(healthy=False)
 
 
@@ -61,9 +68,14 @@ def run(target: Target, cases: list[Case]) -> Run:
     return Runner(target, SUITE, clean=False).run(cases, "secure")
 
 
+def ended(case: CaseResult) -> bool:
+    """Whether the server ended the connection instead of an answer: then there is no text to name a rule."""
+    return any(step.outcome.startswith(REFUSED) for step in case.steps)
+
+
 def passes(result: Run) -> set[str]:
     assert not bad(result)
-    assert [text for case in result.cases for text in not_named(case)] == []
+    assert [text for case in result.cases if not ended(case) for text in not_named(case)] == []
     assert all(case.status is Status.PASSED for case in result.cases)
     return {case.id for case in result.cases}
 
@@ -73,7 +85,9 @@ def test_who_is_calling_and_a_server_that_knows_no_signatures(pki: Path, tmp_pat
     others = chosen(SUITE, ["repository"], ["iti41-completed", "iti41-pat-003-unknown", "iti43-one"])
     about = [SUITE[id] for id in ("signed-query", "signed-none", "signed-tampered", "set-changed")]
     with secured(tmp_path / "data", pki, "signed_messages=off", "sign_answers=never") as server:
-        assert len(passes(run(over_tls(server, pki, {"secure"}), asking({"secure"}) + others))) > 12
+        result = run(over_tls(server, pki, {"secure"}), asking({"secure"}) + others)
+        assert len(passes(result)) > 50
+        assert {case.id for case in result.cases if ended(case)} == {"card-foreign", "card-expired", "card-none"}
         result = run(over_tls(server, pki, {"signed", "signed-sets"}), about)
     assert [case.status for case in result.cases] == [Status.FAILED] * 4
     unsigned = [finding for case in result.cases for _, finding in case.findings if finding.check == "signature"]
@@ -86,8 +100,9 @@ def test_signed_messages_and_signed_sets(pki: Path, tmp_path: Path) -> None:
     with secured(tmp_path / "data", pki, "signed_messages=require", "document_signatures=refuse") as server:
         result = run(over_tls(server, pki, options), asking(options))
     passed = passes(result)
-    assert len([id for id in passed if id.startswith("signed-")]) == 19
-    assert len([id for id in passed if id.startswith("set-")]) == 9
+    assert len([id for id in passed if id.startswith("signed-")]) == 38
+    assert len([id for id in passed if id.startswith("signer-")]) == 6
+    assert len([id for id in passed if id.startswith("set-")]) == 18
     octets = next(case.steps[-1].response.body for case in result.cases if case.id == "signed-query")
     assert problems(pki, octets) == ["", "SIG-033", "SIG-033"]
     assert problems(pki, octets.replace(b"ResponseStatusType:Success", b"ResponseStatusType:Failure")) == ["SIG-019"] * 3
@@ -98,6 +113,26 @@ def problems(pki: Path, octets: bytes) -> list[str]:
     answer, signing = read_answer(200, "application/soap+xml", octets), Card(pki, PEOPLE[0]).signing
     found = [signing.problem(answer, id, value) for id, value in (("", None), ("urn:uuid:other", None), ("", b"other"))]
     return [problem[0] if problem else "" for problem in found]
+
+
+def test_assertions_of_configured_issuers(pki: Path, tmp_path: Path) -> None:
+    """By the file of issuers that the page shows, with the identifiers of this folder in it."""
+    known = {row.name: row.identifier for row in TestAuthority(pki).issued()}
+    blocks = re.findall(r"```toml\n# (\w+\.toml)\n(.*?)```", (ROOT / "docs" / "conformance-cases.md").read_text(), re.DOTALL)
+    for name, text in blocks:
+        text = text.replace("STRUCTURE", known["hospital"]).replace("PERSON", known[PEOPLE[0]])
+        (tmp_path / name).write_text(text)
+    options = {"secure", "issuers"}
+    cases = [case for case in asking(options) if "issuers" in case.options]
+    with secured(tmp_path / "data", pki, f"assertion_issuers={tmp_path / 'issuers.toml'}") as server:
+        passed = passes(run(over_tls(server, pki, options), [*cases, SUITE["secure-valid"]]))
+    assert passed == {case.id for case in cases} | {"secure-valid"} and len(cases) == 5
+
+
+def test_sets_that_have_to_be_signed(pki: Path, tmp_path: Path) -> None:
+    options = {"secure", "signed-sets", "signed-sets-only"}
+    with secured(tmp_path / "data", pki, "document_signatures=refuse", "signed_sets=true") as server:
+        assert passes(run(over_tls(server, pki, options), [SUITE["set-unsigned"]])) == {"set-unsigned"}
 
 
 def test_rights_masking_and_sets_with_a_warning(pki: Path, tmp_path: Path) -> None:
@@ -122,7 +157,11 @@ def test_rights_masking_and_sets_with_a_warning(pki: Path, tmp_path: Path) -> No
             Rights(database).give(names[0], Right.AUTHORISED, people[name])
         database.close()
         passed = passes(run(acting(read_target(server.url, patients=names), pki, options), asking(options)))
-    assert len(passed) == 11 and "rights-masked" in passed and "set-changed-warned" in passed
+    assert len(passed) == 20 and "rights-masked" in passed and "set-changed-warned" in passed
+    environ["CARNET_SECURITY_CONSENT_POLICIES"] = "SHARING"
+    with ServerProcess(tmp_path / "data", environ=environ) as server:
+        target = acting(read_target(server.url, patients=names), pki, options | {"consent"})
+        assert passes(run(target, [SUITE["rights-no-consent"]])) == {"rights-no-consent"}
 
 
 def test_french_signed_sets(pki: Path, tmp_path: Path) -> None:
@@ -139,7 +178,10 @@ def test_french_signed_sets(pki: Path, tmp_path: Path) -> None:
 
 def test_the_servers_here_have_every_option_and_rules_exist() -> None:
     cases = chosen(SUITE, ["secure"])
-    sets = ({"secure", "signed", "signed-sets"}, {"dmp-rights", "signed-sets-warned"}, {"signed-sets", "ci-sis"})
+    sets = (
+        {"secure"}, {"secure", "signed", "signed-sets"}, {"dmp-rights", "signed-sets-warned", "consent"}, {"signed-sets", "ci-sis"},
+        {"secure", "issuers"}, {"signed-sets-only"},
+    )  # fmt: skip
     assert {case.id for case in cases} == {case.id for options in sets for case in asking(options)}
     known = {rule.id for rule in TRUST_RULES}
     assert [(case.id, rule) for case in cases for rule in case.proves if rule not in known] == []
