@@ -11,8 +11,10 @@ from lxml import etree
 
 from metadata.ins import nir_key
 from tests.nist.wire import Answer, post, soap_request
+from tests.proof.rights_callers import WSSE, RightsWorld
 
 V3, GDP, HAB = "urn:hl7-org:v3", "asip:ci-sis:gdp:2010", "urn:si-dmp-habilitations"
+SET, LIST = "setAuthorization", "listAuthorizationByPatient"
 QUERY, ADD, REVISE = "PRPA_IN201307UV02", "PRPA_IN201311UV02", "PRPA_IN201314UV02"
 REASONS = "1.2.250.1.213.1.1.4.11"
 TEST_OID, INS_C = "1.2.250.1.213.1.4.10", "1.2.250.1.213.1.4.2"
@@ -174,3 +176,38 @@ def read_told(name: str, answer: Answer) -> Told:
         message,
         answer,
     )
+
+
+# --------------------------------------------------------------------------------------------- with an assertion
+
+
+def dmp(world: RightsWorld, assertion: bytes, path: str, action: str, body: str) -> Answer:
+    """A message of a service with an assertion in its header; none where it is empty."""
+    target = world.proof.client.registry.replace("/xds/registry", f"/dmp/{path}")
+    kind, package = soap_request(action, body.encode(), target)
+    if assertion:
+        security = f'<wsse:Security xmlns:wsse="{WSSE}">'.encode() + assertion + b"</wsse:Security></soap:Header>"
+        package = package.replace(b"</soap:Header>", security, 1)
+    return world.post(assertion, target, kind, package)
+
+
+def ask_record(world: RightsWorld, assertion: bytes, text: str) -> Answer:
+    """A message of `/dmp/patients`."""
+    return dmp(world, assertion, "patients", f"{V3}:{text[1:].partition(' ')[0]}", text)
+
+
+def authorise(world: RightsWorld, assertion: bytes, *words: str, operation: str = "") -> Answer:
+    """setAuthorization with action and role, or another operation with its mode."""
+    names = ("mode",) if operation == LIST else ("action", "role")
+    inner = "".join(f"<{name}>{word}</{name}>" for name, word in zip(names, words, strict=False))
+    name = operation or SET
+    body, action = f'<{name} xmlns="{HAB}">{inner}</{name}>', f"{HAB}:HabilitationsEndPoint:{name}"
+    return dmp(world, assertion, "habilitations", action, body)
+
+
+def status_of(answer: Answer) -> tuple[str, str]:
+    """Status and context of an answer of `/dmp/habilitations`, checked against the schema."""
+    schema = etree.XMLSchema(etree.parse(str(SCHEMA)))
+    assert answer.fault or schema.validate(answer.body), schema.error_log
+    output = answer.body.find("hab:output", NS)
+    return ("", "") if output is None else (output.findtext("hab:status", "", NS), output.findtext("hab:context", "", NS))

@@ -201,6 +201,7 @@ def rights_settings(folder: Path) -> dict[str, str]:
         "CARNET_SECURITY_ASSERTION_ISSUERS": str(folder / "issuers.toml"),
         "CARNET_DOMAIN_FOLDER": str(folder / "domains"),
         "CARNET_DOMAIN_PROFILE": "rights",
+        "CARNET_DOMAIN_DMP_SERVICES": "true",
     }
 
 

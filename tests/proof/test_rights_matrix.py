@@ -16,8 +16,10 @@ import pytest
 from registry.rights import Right
 from security.identity import Mode
 from tests.nist.wire import Answer
+from tests.proof.dmp_messages import LIST, QUERY, ask_record, authorise, question, read_told, status_of
 from tests.proof.messages import RPLC, Association, Entry, Submission
 from tests.proof.rights_callers import (
+    HOSPITAL,
     INVISIBLE,
     MASKED,
     NORMAL,
@@ -189,6 +191,10 @@ def test_cell(stages: dict[tuple[str, str], Stage], sheet: str, column: str, row
         check_reference(stage)
     elif row in READ:
         check_reading(stage, row)
+    elif row in ("TD0.2", "TD1.3a"):
+        check_record(stage, row)
+    elif row.startswith(("TD0", "TD1")):
+        check_authorisation(stage, row)
     else:
         check_change(stage, row)
 
@@ -249,6 +255,39 @@ def check_reading(stage: Stage, row: str) -> None:
 def assert_given(answer: Answer, given: set[str], asked: set[str]) -> None:
     assert set(answer.documents()) == given
     assert answer.codes == ["XDSDocumentUniqueIdError"] * len(asked - given)
+
+
+def check_record(stage: Stage, row: str) -> None:
+    answer = ask_record(stage.world, stage.assertion, question("TEST_EXST" if row == "TD0.2" else "CNSLT_DATA", stage.patient))
+    if stage.cell(row) == "N":
+        assert refused_by(answer) == NOT_IN_MATRIX
+        return
+    found = read_told(QUERY, answer)
+    assert (found.type, found.xpath("//v3:queryResponseCode/@code")) == ("AA", ["OK"])
+    keys = ["AUTORISATION", "STATUT_MT"] if row == "TD0.2" else []
+    assert found.xpath("v3:attentionLine/v3:keyWordText/@code") == keys
+
+
+def check_authorisation(stage: Stage, row: str) -> None:
+    """What a cell opens is done, and undone again for the cells that follow."""
+    words, right = {
+        "TD0.3-add": (("AJOUT",), Right.AUTHORISED), "TD0.3-remove": (("SUPPRESSION",), Right.AUTHORISED),
+        "TD0.3-removeMT": (("SUPPRESSION", "MEDECIN_TRAITANT"), Right.TREATING), "TD1.6": (("TOUTE",), Right.AUTHORISED),
+    }[row]  # fmt: skip
+    rights, patient = stage.world.rights, stage.patient
+    before = rights.listed(patient)
+    answer = authorise(stage.world, stage.assertion, *words, operation="" if row != "TD1.6" else LIST)
+    if stage.cell(row) == "N":
+        assert refused_by(answer) == NOT_IN_MATRIX
+        assert rights.listed(patient) == before
+        return
+    assert status_of(answer)[0] == "DMPOk", answer.fault
+    holder = HOSPITAL if stage.cell(row) == "struct" else stage.caller.subject
+    if row != "TD1.6":
+        assert ((right, holder) in [(one.right, one.holder) for one in rights.listed(patient)]) is (row == "TD0.3-add")
+        had = [one.right for one in before if one.holder == holder]
+        for kind in {Right.AUTHORISED, Right.TREATING}:
+            (rights.give if kind in had else rights.take)(patient, kind, holder)
 
 
 def check_change(stage: Stage, row: str) -> None:
