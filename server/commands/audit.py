@@ -80,7 +80,7 @@ def show(identifier: str, since: str, language: str, as_json: bool, **given: Any
         words["action"] = (mark if one.emergency else "") + words["action"]
         if one.event.reason:
             words["purpose"] += f" ({one.event.reason})"
-        lines.append([_printable(words[name]) for name in columns])
+        lines.append([words[name] for name in columns])
     print_table(heads[language], lines, bold=[number for number, one in enumerate(told) if one.emergency])
 
 
@@ -115,8 +115,3 @@ def _milliseconds(date: str) -> int:
         return int(datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp() * 1000)
     except ValueError:
         raise UsageError(f"--since {date}: expected YYYY-MM-DD, for example 2026-01-31") from None
-
-
-def _printable(text: str) -> str:
-    """What a caller has made up must not move the cursor of a terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)

@@ -11,6 +11,7 @@ import click
 
 from server.commands.explain import environment_language
 from server.commands.options import UsageError
+from server.commands.table import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,7 +111,7 @@ def as_text(checked: Checked, language: str) -> str:
     else:
         word = "constat(s)" if language == "fr" else "finding(s)"
         lines.append(f"  {len(checked.found)} {word}; carnet explain {checked.found[0].rule}")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _block(found: Found, language: str) -> list[str]:

@@ -26,6 +26,7 @@ from security.tls import TlsError, client_context
 from security.trust_files import TrustFileError
 from server.commands.connection import Failed
 from server.commands.options import UsageError
+from server.commands.table import printable
 from server.version import version
 
 _FILE = click.Path(exists=True, dir_okay=False)
@@ -171,9 +172,9 @@ def _printer(given: dict[str, Any]) -> Progress | None:
         click.echo(f"{done:4}/{total} {status} {result.id}  {result.title.in_(lang)}")
         if result.bad:
             for _, finding in result.findings:
-                click.echo(f"               {finding.text.in_(lang)}")
+                click.echo(printable(f"               {finding.text.in_(lang)}"))
             if result.reason:
-                click.echo(f"               {result.reason.in_(lang)}")
+                click.echo(printable(f"               {result.reason.in_(lang)}"))
 
     return None if given["quiet"] else show
 

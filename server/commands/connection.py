@@ -5,6 +5,7 @@ Exit status of every client command: 0 the server accepted or answered, 1 it ref
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from metadata.vocabulary import ResponseStatus, Severity, Transaction
 from security.tls import TlsError, client_context
 from server.commands.acting import Acting, takes_acting
 from server.commands.options import UsageError
+from server.commands.table import printable
 from soap.body.registry_response import RegistryError, RegistryResponse
 from soap.client import Client, addresses, addresses_of_wsdl
 from soap.client_errors import ClientError
@@ -27,9 +29,12 @@ SECURE_URL = "https://localhost:8080"
 
 
 class Failed(click.ClickException):
-    """The server refused, or gave no usable answer: exit status 1."""
+    """The server refused, or gave no usable answer: exit status 1. Its words may stand in the message."""
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__("\n".join(map(printable, message.split("\n"))))
 
 
 def takes_server(function: F) -> F:
@@ -119,13 +124,18 @@ def print_errors(response: RegistryResponse) -> None:
     for error in response.errors:
         kind, colour = ("warning", "yellow") if error.severity == Severity.WARNING.value else ("error", "red")
         location = f" ({error.location})" if error.location else ""
-        click.secho(f"{kind} {error.error_code}{location}", fg=colour, err=True)
-        click.echo(f"  {error.code_context}", err=True)
+        click.secho(printable(f"{kind} {error.error_code}{location}"), fg=colour, err=True)
+        click.echo(printable(f"  {error.code_context}"), err=True)
 
 
 def status_word(response: RegistryResponse) -> str:
     """`Success`, `PartialSuccess`, `Failure`, or what a server said instead."""
     return (response.status.value if isinstance(response.status, ResponseStatus) else response.status_text).rpartition(":")[2]
+
+
+def size_of(text: str | None) -> int | None:
+    """The size of a document as metadata have it, in octets; None for what is no number: a server may have written anything."""
+    return int(text) if text and re.fullmatch(r"[0-9]{1,18}", text) else None
 
 
 def size_text(size: int) -> str:

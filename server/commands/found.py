@@ -9,7 +9,8 @@ import click
 
 from metadata.model import Association, Code, DocumentEntry, Entity, Folder, Submission, SubmissionSet
 from metadata.schemes import REFERENCE_ID_LIST_SLOT
-from server.commands.connection import size_text
+from server.commands.connection import size_of, size_text
+from server.commands.table import printable
 
 #: Width of a table that no terminal bounds.
 _WIDE = 220
@@ -49,7 +50,7 @@ def print_objects(objects: Submission) -> None:
 def print_references(references: tuple[tuple[str, str | None], ...]) -> None:
     """One id a line, its home behind it."""
     for entry_uuid, home in references:
-        click.echo(f"{entry_uuid} {home}" if home else entry_uuid)
+        click.echo(printable(f"{entry_uuid} {home}" if home else entry_uuid))
 
 
 def _table(title: str, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
@@ -67,12 +68,13 @@ def _table(title: str, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> No
     for name in head:
         table.add_column(name, no_wrap=name in _UNBROKEN, justify="right" if name == "size" else "left")
     for row in rows:
-        table.add_row(*map(Text, row))  # Text: what a server sends is never read as markup
+        table.add_row(*(Text(printable(cell)) for cell in row))  # Text: what a server sends is never read as markup
     console.print(table)
 
 
 def _document(entry: DocumentEntry) -> tuple[str, ...]:
-    size = size_text(int(entry.size)) if entry.size and entry.size.isdigit() else ""
+    octets = size_of(entry.size)
+    size = size_text(octets) if octets is not None else ""
     status = _last(entry.availabilityStatus)
     return _time(entry.creationTime), entry.title or "", _shown(entry.typeCode), status, size, entry.uniqueId or ""
 

@@ -14,10 +14,20 @@ import click
 
 from metadata.model import DocumentEntry
 from metadata.query_table import GET_DOCUMENTS
-from server.commands.connection import Failed, client_of, error_rows, print_errors, size_text, status_word, takes_server
+from server.commands.connection import (
+    Failed,
+    client_of,
+    error_rows,
+    print_errors,
+    size_of,
+    size_text,
+    status_word,
+    takes_server,
+)
 from server.commands.options import UsageError
 from server.commands.query import documents_by_id
 from server.commands.submit import progress_bar
+from server.commands.table import printable
 from soap.client import Client, Received, Retrieved, Wanted
 from soap.client_errors import ClientError
 
@@ -59,7 +69,7 @@ def command(
     with client:
         try:
             wanted = _wanted(client, ids, repository_id, home)
-            with progress_bar("receiving", sum(int(w.size) for w in wanted if w.size.isdigit())) as progress, \
+            with progress_bar("receiving", sum(size_of(w.size) or 0 for w in wanted)) as progress, \
                     client.retrieve(wanted, None if output == "-" else target, progress) as retrieved:  # fmt: skip
                 complete = _deliver(retrieved, wanted, output, folder, as_json)
         except ClientError as error:
@@ -124,9 +134,9 @@ def _print(
     print_errors(retrieved.response)
     for row in rows:
         if "damage" in row:
-            click.echo(f"damaged   {row['uniqueId']}: {row['damage']}; it was not written", err=True)
+            click.echo(printable(f"damaged   {row['uniqueId']}: {row['damage']}; it was not written"), err=True)
         elif output != "-":
-            click.echo(f"received  {row['uniqueId']}  {size_text(row['size']):>9}  {row['mimeType']}  {row['file']}")
+            click.echo(printable(f"received  {row['uniqueId']}  {size_text(row['size']):>9}  {row['mimeType']}  {row['file']}"))
     for unique_id in missing:
         if unique_id not in {row["uniqueId"] for row in rows}:
             click.echo(f"missing   {unique_id}", err=True)
