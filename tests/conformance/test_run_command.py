@@ -97,8 +97,8 @@ def test_a_target_where_nothing_listens_ends_with_3(shared: Path, tmp_path: Path
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}"
-        for more in (("--case", "de-1*", "--lang", "fr"), ("--suite", "nist", "--plans", shared / "data" / "nist", "--lang", "fr")):
-            done = carnet("run", "--target", url, "--report", tmp_path, "--quiet", *more)
+        for more in (("--case", "de-1*"), ("--suite", "nist", "--plans", shared / "data" / "nist")):
+            done = carnet("run", "--target", url, "--report", tmp_path, "--quiet", "--lang", "fr", *more)
             assert done.returncode == 3, done.stdout + done.stderr
             assert "Le passage a été arrêté" in done.stdout and "rien n'écoute à cette adresse" in done.stdout
             assert "Le passage a été arrêté" in (tmp_path / "report.html").read_text()

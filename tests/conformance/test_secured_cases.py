@@ -179,8 +179,8 @@ def test_french_signed_sets(pki: Path, tmp_path: Path) -> None:
 def test_the_servers_here_have_every_option_and_rules_exist() -> None:
     cases = chosen(SUITE, ["secure"])
     sets = (
-        {"secure"}, {"secure", "signed", "signed-sets"}, {"dmp-rights", "signed-sets-warned", "consent"}, {"signed-sets", "ci-sis"},
-        {"secure", "issuers"}, {"signed-sets-only"},
+        {"secure"}, {"secure", "signed", "signed-sets"}, {"dmp-rights", "signed-sets-warned", "consent"},
+        {"signed-sets", "ci-sis"}, {"secure", "issuers"}, {"signed-sets-only"},
     )  # fmt: skip
     assert {case.id for case in cases} == {case.id for options in sets for case in asking(options)}
     known = {rule.id for rule in TRUST_RULES}
