@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from server.__main__ import program
-from server.commands.connection import Failed, size_of, print_errors
+from server.commands.connection import Failed, print_errors, size_of
 from server.commands.table import print_table, printable
 from soap.body.registry_response import RegistryError, RegistryResponse
 
@@ -42,6 +42,8 @@ def test_a_checked_file_cannot_paint_the_screen(tmp_path: Path) -> None:
     assert harmless(shown) and "GET /" in shown
 
 
-@pytest.mark.parametrize(("text", "size"), [("12", 12), ("\xb2", None), ("9" * 5000, None), ("-1", None), ("", None), (None, None)])
+@pytest.mark.parametrize(
+    ("text", "size"), [("12", 12), ("\xb2", None), ("9" * 5000, None), ("-1", None), ("", None), (None, None)]
+)
 def test_a_size_is_a_number_or_none(text: str | None, size: int | None) -> None:
     assert size_of(text) == size
