@@ -173,9 +173,19 @@ NO_RELAY = TrustRule(
     "Enrôlez le certificat de l'entrepôt avec relays = true, et réglez security.policy au registre aussi",
     "DMP integration guide: TD3.2",
 )
+TOO_MANY_PATIENTS = TrustRule(
+    "ACC-017",
+    "A caller asks about a limited number of patients within an hour",
+    "Un appelant interroge un nombre limité de patients par heure",
+    "The caller has asked about {limit} patients within this hour, and may not ask about others",
+    "L'appelant a interrogé {limit} patients dans cette heure et ne peut en interroger d'autres",
+    "Ask again in the next hour, or have the operator raise security.patients_per_hour",
+    "Recommencez à l'heure suivante, ou faites relever security.patients_per_hour par l'exploitant",
+    subcode="FailedCheck",
+)
 
 #: In the order in which they are asked.
 ACCESS_RULES: tuple[TrustRule, ...] = (
     NO_ASSERTION, NO_PATIENT, NOT_IN_MATRIX, NO_COLUMN, NOT_AUTHORISED, NOT_OWN, SECRET_SESSION, NOT_IMPUTED,
-    REFERENCE_ONLY, OTHER_CHANGE, FEED, NO_REASON, NO_CONSENT, OPERATOR, PATIENT_WRITTEN, NO_RELAY,
+    REFERENCE_ONLY, OTHER_CHANGE, FEED, NO_REASON, NO_CONSENT, OPERATOR, PATIENT_WRITTEN, NO_RELAY, TOO_MANY_PATIENTS,
 )  # fmt: skip

@@ -66,6 +66,9 @@ class Metrics:
         self._signatures = Counter(
             "carnet_signature_findings", "Submissions whose signatures break a rule, by rule.", ["rule"], registry=self._registry
         )
+        self._limits = Counter(
+            "carnet_limits_met", "Requests refused by a limit of one hour, by rule.", ["rule"], registry=self._registry
+        )
         self._alarms = Counter(
             "carnet_alarms", "What an operator must look at: damaged documents, a store that fails.", ["kind"],
             registry=self._registry,
@@ -97,6 +100,10 @@ class Metrics:
     def signature(self, rule: str) -> None:
         """One submission whose signature breaks this rule (DSG-...)."""
         self._signatures.labels(rule).inc()
+
+    def limit(self, rule: str) -> None:
+        """One request refused by a limit of one hour (SRV-007, SRV-008, ACC-017)."""
+        self._limits.labels(rule).inc()
 
     def alarm(self, kind: str) -> None:
         """One alarm of the store."""

@@ -317,6 +317,10 @@ class Security:
         50, "alarm `enumeration` when one caller was refused something of that many different patients within an hour, counted "
         "by each worker; 0: none", unit="patients", low=0, high=100_000,
     )  # fmt: skip
+    patients_per_hour: int = setting(
+        0, "patients that one caller may ask about within an hour (ITI-18, ITI-43, ITI-51), counted for all workers; about "
+        "further ones it is refused (ACC-017), in an emergency too; 0: any number", unit="patients", low=0, high=10_000_000,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,6 +403,17 @@ class Limits:
         high=10_000_000,
     )
     retrieve_documents: int = setting(1000, "documents one ITI-43 may ask for", unit="documents", low=1, high=100_000)
+    source_documents: int = setting(
+        0, "documents that one source (its certificate, else its person, else its address) may submit within an hour, counted "
+        "for all workers; more are answered XDSRepositoryBusy or XDSRegistryBusy; 0: any number",
+        unit="documents", low=0, high=1_000_000_000,
+    )  # fmt: skip
+    source_bytes: int = setting(0, "bytes of the same; 0: any number", unit="bytes", low=0, high=1024 * 1024 * GB)
+    patient_documents: int = setting(
+        0, "documents that may be submitted for one patient within an hour, by whomever, and answered in the same way; 0: any "
+        "number", unit="documents", low=0, high=1_000_000_000,
+    )  # fmt: skip
+    patient_bytes: int = setting(0, "bytes of the same; 0: any number", unit="bytes", low=0, high=1024 * 1024 * GB)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from registry.patient_feed_v3 import PatientIdentityFeedV3
 from registry.patient_identity import IdentityFeed
 from registry.record import Records
 from registry.search import Search
+from registry.whose import Whose
 from repository.collector import collect
 from repository.content import Alarms, FileStore
 from repository.index import DocumentIndex, SignatureRecord
@@ -51,10 +52,11 @@ from repository.registry_port import (
 )
 from repository.verify import RegistryView
 from server.access import Access, access_of, checked
-from server.audit_setup import Audit, watch
+from server.audit_setup import Audit, KnownOwners, watch
 from server.enumeration import Enumeration
 from server.explain_page import EXPLAIN_PATH
 from server.health import HealthCheck
+from server.hourly import bounded, limits_met
 from server.housekeeping import Housekeeping
 from server.identify import Asserted, assertions, identify_of
 from server.identity import repository_unique_id
@@ -179,6 +181,7 @@ def build(
         if observer is not None:
             observer(exchange)
 
+    uncounted = kit.database  # what is counted before a message is worked on takes no record of it along
     audit = watch(kit, metrics, gauges)
     trust = kit.trust = trust_of(settings)
     fetcher = fetcher_of(settings, trust)
@@ -187,7 +190,8 @@ def build(
     gauges.update(gauges_of(settings, trust))
     identify = identify_of(settings, trust, kit.database)
     options = with_signatures(endpoint_options(kit, over, identify), settings, trust, kit.database)
-    endpoint = Endpoint(audit.watched(handlers(kit)), audit.recording(options))
+    owners = KnownOwners(kit.index, Whose(kit.database))
+    endpoint = Endpoint(bounded(audit.watched(handlers(kit)), settings, uncounted, owners), audit.recording(options))
     housekeeping = Housekeeping(
         lambda: collect(kit.store, kit.index, kit.registry), Path(settings.store.data) / "collected", settings.store.collect_hours
     )
@@ -394,5 +398,7 @@ def observe(metrics: Metrics, exchange: Exchange) -> None:
     metrics.transaction(exchange.transaction.code, outcome, exchange.seconds, codes)
     for rule in {finding.rule for finding in exchange.findings if finding.rule.startswith("DSG-")}:
         metrics.signature(rule)
+    for rule in limits_met(exchange.findings, exchange.denied.rule if exchange.denied is not None else ""):
+        metrics.limit(rule)
     for note in exchange.notes:
         metrics.note(note.id)

@@ -132,7 +132,8 @@ ELSEWHERE = {
     "audit.enabled", "audit.syslog_authorities", "audit.syslog_certificate", "audit.syslog_key", "audit.syslog_end",
     "security.signed_messages", "security.sign_answers", "security.signing_certificate", "security.signing_key",
     "security.policy", "security.rights_reading", "security.consent_policies", "security.assertion_issuers",
-    "security.enumeration",
+    "security.enumeration", "security.patients_per_hour", "limits.source_documents", "limits.source_bytes",
+    "limits.patient_documents", "limits.patient_bytes",
 }  # fmt: skip
 
 

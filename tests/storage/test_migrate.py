@@ -15,6 +15,7 @@ from alembic.runtime.migration import MigrationContext
 import registry.tables
 import repository.tables
 import security.audit_tables
+import security.hourly
 import security.replay
 import security.saml_uses
 from registry.codes import CodeBook
@@ -26,7 +27,7 @@ from tests.registry.asking import BOTH, Consumer
 from tests.registry.submissions import documents, new_patient
 
 #: Whoever compares METADATA must have imported every room that declares tables in it.
-ROOMS = (registry.tables, repository.tables, security.replay, security.saml_uses)
+ROOMS = (registry.tables, repository.tables, security.hourly, security.replay, security.saml_uses)
 
 #: One step more, as a later release might bring it: another column, filled from what is there, and a table.
 SECOND = f'''

@@ -1,0 +1,84 @@
+"""What is counted within an hour: all or nothing, given back, for all processes, and anew in the next hour."""
+
+from __future__ import annotations
+
+import pytest
+
+from security.hourly import HOURLY_USE, Amount, HourlyUse, named
+from storage.database import Database, open_database
+from storage.migrate import prepare
+
+SOURCE, PATIENT, OTHER, ASKER = named("source", "a"), named("patient", "1"), named("patient", "2"), named("asker", "a")
+START = 1_700_000_000
+
+
+class Clock:
+    """Stands still until it is set."""
+
+    now = float(START)
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def databases(store_url: str) -> tuple[Database, Database]:
+    """Two processes on one store."""
+    prepare(store_url)
+    return open_database(store_url), open_database(store_url)
+
+
+def test_all_or_nothing_is_counted_whoever_asks(databases: tuple[Database, Database]) -> None:
+    clock = Clock()
+    one, other = (HourlyUse(database, clock) for database in databases)
+    source = Amount(SOURCE, 3, 300, documents_limit=5, octets_limit=1000)
+    assert one.take([source, Amount(PATIENT, 3, 300)]).over is None
+    assert other.take([source, Amount(PATIENT, 3, 300)]).over == source  # 6 documents
+    bytes_ = Amount(SOURCE, 1, 701, 5, 1000)
+    assert other.take([bytes_]).over == bytes_
+    patient = Amount(PATIENT, 2, 0, documents_limit=4)
+    assert other.take([Amount(SOURCE, 2, 700, 5, 1000), patient]).over == patient  # and nothing of the source is counted
+    assert other.take([Amount(SOURCE, 2, 700, 5, 1000)]).over is None
+    assert one.take([Amount(SOURCE, 1, 0, 5, 1000)]).over is not None
+    assert one.take([Amount(OTHER, 10**9, 10**15)]).over is None  # no limit
+
+
+def test_what_came_to_nothing_is_given_back_to_its_own_hour(databases: tuple[Database, Database]) -> None:
+    clock = Clock()
+    use = HourlyUse(databases[0], clock)
+    whole = Amount(SOURCE, 5, 0, documents_limit=5)
+    taken = use.take([whole])
+    use.give_back(taken)
+    taken = use.take([whole])
+    assert taken.over is None and use.take([whole]).over == whole
+    clock.now += 3600
+    assert use.take([whole]).over is None
+    use.give_back(taken)  # of the hour before
+    assert use.take([whole]).over == whole
+
+
+def test_an_hour_that_is_over_leaves_nothing(databases: tuple[Database, Database]) -> None:
+    clock = Clock()
+    use = HourlyUse(databases[0], clock)
+    use.take([Amount(SOURCE, 1, 1)])
+    assert use.meets(ASKER, [PATIENT], 1)
+    assert 0 < use.seconds_left() <= 3600
+    clock.now += 3600
+    assert use.meets(ASKER, [OTHER], 1)
+    with databases[1].read() as connection:
+        hours = {row[0] for row in connection.execute(HOURLY_USE.select().with_only_columns(HOURLY_USE.c.hour))}
+    assert hours == {int(clock.now) // 3600}
+
+
+def test_patients_met_may_be_asked_about_again_and_further_ones_up_to_the_limit(databases: tuple[Database, Database]) -> None:
+    clock = Clock()
+    one, other = (HourlyUse(database, clock) for database in databases)
+    a, b, c = (named("asked", name) for name in "abc")
+    assert one.meets(ASKER, [a], 2) and other.meets(ASKER, [a], 2) and other.meets(ASKER, [b], 2)
+    assert not one.meets(ASKER, [c], 2)
+    assert not one.meets(ASKER, [a, c], 2)  # all that a question is about, or nothing
+    assert one.meets(ASKER, [a, b], 2) and other.meets(ASKER, [a], 2)
+    assert one.meets(named("asker", "another"), [c], 2)
+    assert not other.meets(named("asker", "a third"), [a, b, c], 2)
+    clock.now += 3600
+    assert one.meets(ASKER, [c], 2)

@@ -1,0 +1,87 @@
+"""Limits of one hour over the wire. An hour may end in between: of so many messages some are refused all the same."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from security.identity import Assertion
+from server.hourly import asker_of, source_of
+from soap.call import Caller
+from tests.nist.wire import Answer
+from tests.proof.conftest import Proof, open_proof, unknown_patient
+from tests.proof.messages import Entry, Submission, query, quoted, retrieval, single
+from tests.proof.rights_callers import refused_by
+
+LIMITS = {
+    "CARNET_LIMITS_PATIENT_DOCUMENTS": "2",
+    "CARNET_LIMITS_SOURCE_BYTES": "10000",
+    "CARNET_SECURITY_PATIENTS_PER_HOUR": "3",
+}
+APPROVED = quoted("urn:oasis:names:tc:ebxml-regrep:StatusType:Approved")
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proof]:
+    with open_proof(tmp_path_factory.mktemp("limited") / "data", environ=LIMITS, known=20) as opened:
+        yield opened
+
+
+def submit(limited: Proof, patient: str, content: bytes = b"x") -> tuple[Entry, Answer]:
+    entry = Entry(patient)
+    return entry, limited.client.provide(Submission(patient, [entry]).xml(), {entry.id: content + entry.uid.encode()})
+
+
+def refusals_of_submissions(limited: Proof) -> list[Answer]:
+    """One of a patient who has had enough, and one of the source."""
+    for _ in range(8):  # what is refused for another reason is given back: 32000 bytes in two hours at most
+        assert submit(limited, unknown_patient(), b"x" * 4000)[1].codes == ["XDSUnknownPatientId"]
+    patient = limited.patient()
+    flood = [submit(limited, patient)[1] for _ in range(5)]
+    large = [submit(limited, limited.patient(), b"x" * 6000)[1] for _ in range(3)]
+    return [next(one for one in answers if one.status != "Success") for answers in (flood, large)]
+
+
+def answers_to_questions(limited: Proof, documents: list[Entry]) -> list[set[str]]:
+    """Of each patient the rules by which questions are refused: by name, by uniqueId, and by retrieval."""
+    client, refused = limited.client, []
+    for entry in documents:
+        by_name = {"$XDSDocumentEntryPatientId": single(entry.patient), "$XDSDocumentEntryStatus": APPROVED}
+        by_id = {"$XDSDocumentEntryUniqueId": quoted(entry.uid)}
+        answers = (
+            client.query(query("FindDocuments", by_name)), client.query(query("GetDocuments", by_id)),
+            client.retrieve(retrieval([entry.uid])),
+        )  # fmt: skip
+        refused.append({refused_by(one) for one in answers})
+    return refused
+
+
+def test_who_has_had_enough_is_refused_told_when_to_come_back_and_counted(limited: Proof) -> None:
+    documents = [submit(limited, limited.patient())[0] for _ in range(8)]
+    refused = answers_to_questions(limited, documents)
+    assert refused[0] == {""} and refused.count({"ACC-017"}) >= 2, refused  # in two hours six of the eight may be asked about
+    expected = (("2 documents", "patient", "SRV-008"), ("10000 bytes", "source", "SRV-007"))
+    for answer, (most, whose, rule) in zip(refusals_of_submissions(limited), expected, strict=True):
+        assert answer.codes == ["XDSRepositoryBusy"]
+        text = answer.errors[0].context
+        assert f"at most {most} of one {whose} within an hour" in text and "UTC" in text and f"[{rule}," in text
+    missing = {f'carnet_limits_met_total{{rule="{rule}"}}' for rule in ("SRV-007", "SRV-008", "ACC-017")}
+    for _ in range(3000):  # the server counts when an answer is out
+        with urllib.request.urlopen(limited.server.url + "/metrics") as page:
+            text = page.read().decode()
+        missing = {one for one in missing if one not in text}
+        if not missing:
+            return
+    raise AssertionError(f"never counted: {missing}")
+
+
+def test_who_is_counted() -> None:
+    """A source is a system, who asks is a person; each by what is proved best."""
+    said = Assertion("_1", "CN=A", "899900000001")
+    system = Caller("192.0.2.7", b"certificate", assertion=said)
+    assert source_of(system) == source_of(Caller("192.0.2.8", b"certificate")) != source_of(Caller("192.0.2.7", assertion=said))
+    assert source_of(Caller("192.0.2.7", assertion=said)) == asker_of(system) == "899900000001"
+    assert source_of(Caller("192.0.2.7")) == asker_of(Caller("192.0.2.7")) == "192.0.2.7"
+    assert source_of(Caller(signer_der=b"signer")) == asker_of(Caller(signer_der=b"signer")) != ""
