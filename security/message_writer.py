@@ -162,7 +162,7 @@ def _timestamp(created: datetime, expires: datetime, id: str) -> bytes:
 
 def _moment(value: datetime) -> str:
     """Milliseconds: some toolkits read no finer ones."""
-    return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{value.microsecond // 1000:03d}Z"
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _confirmation(value: bytes, id: str) -> bytes:

@@ -97,7 +97,8 @@ class Verifier:
 
         `at` replaces the clock. Raises Denied (SAM-..., PKI-..., SIG-012) and, from the memory of uses, StorageError.
         """
-        found = find_assertion(headers)
+        sender = sender or Sender()
+        found = find_assertion(headers, ids_checked=sender.signer_der is not None)
         if found is None:
             if self.options.required:
                 raise rules.REQUIRED.denied()
@@ -109,7 +110,7 @@ class Verifier:
             self._remember(found.digest, known)
         else:
             self._judge(known.content, known.issuer, known.said.mode, now)
-        self._judge_sender(known, _covered(headers, known.content.id, sender or Sender()), now)
+        self._judge_sender(known, _covered(headers, known.content.id, sender), now)
         return known.said
 
     def _look(self, found: Found, now: datetime) -> _Known:

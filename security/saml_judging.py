@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
@@ -25,7 +24,7 @@ from security.identity import Assertion, Mode
 from security.saml_content import Confirmation, Content
 from security.saml_issuers import Issuer
 from security.saml_uses import Uses
-from security.trust import Partner, TrustStore, Use
+from security.trust import Partner, TrustStore, Use, fingerprint_of
 
 #: How far in the future an IssueInstant may lie: clocks of hospitals are not those of laboratories.
 _FUTURE = timedelta(minutes=5)
@@ -54,7 +53,7 @@ def find_issuer(content: Content, issuers: Sequence[Issuer]) -> Issuer:
     named = [row for row in rows if row.name == content.issuer] or [row for row in rows if not row.name]
     if not named:
         raise rules.ISSUER.denied(issuer=content.issuer)
-    fingerprint = content.certificate.fingerprint(hashes.SHA256()).hex()
+    fingerprint = fingerprint_of(content.certificate).hex()
     fitting = [row for row in named if not row.certificates or fingerprint in row.certificates]
     if not fitting:
         raise rules.CERTIFICATE.denied(problem="it is none of the issuer's")
@@ -81,7 +80,7 @@ def judge_certificate(content: Content, issuer: Issuer, mode: Mode, store: Trust
         return
     (issuer.store or store).check(certificate, Use.SIGNATURE)
     if mode is Mode.XUA and not issuer.name and not issuer.certificates:
-        fingerprint = certificate.fingerprint(hashes.SHA256()).hex()
+        fingerprint = fingerprint_of(certificate).hex()
         partner = store.partners.get(fingerprint)
         if partner is None or partner.kind in ("person", "server"):
             raise rules.XUA_ISSUER.denied(subject=certificate.subject.rfc4514_string())
@@ -219,7 +218,7 @@ def _holder_of(certificate_der: bytes) -> _Holder:
 
 def judge_use(content: Content, method: str, sender: Sender, until: datetime, uses: Uses) -> None:
     """OneTimeUse serves once; a bearer's assertion stays with the certificate that brought it. Raises Denied SAM-022, 026."""
-    identity = hashlib.sha256(content.certificate.fingerprint(hashes.SHA256()) + content.id.encode()).digest()
+    identity = hashlib.sha256(fingerprint_of(content.certificate) + content.id.encode()).digest()
     if content.one_time and not uses.once(identity, until):
         raise rules.ONE_TIME.denied()
     brought = sender.certificate_der or sender.signer_der

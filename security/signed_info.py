@@ -2,6 +2,10 @@
 
 What passes holds listed algorithms only, names its parts by ids of the same document, each id once, and has nothing in it that
 anybody would have to fetch, run or follow. Every refusal is a rule of `rules_signature.py`.
+
+The form in which nearly all signatures come, that of the standard's examples without blanks and parameters, is read by one
+regular expression out of the canonical octets, which are what the signature value is over; whatever differs from it anywhere is
+read element by element, and what is wrong is told there alone.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from lxml import etree
 
 from schemas.namespaces import DS, EXC_C14N, WSSE, WSU, XML, q
 from security import rules_signature as rules
-from security.canonical import DIGESTS, prefix_list
+from security.canonical import DIGESTS, canonical, prefix_list
 from security.signature import METHODS
 
 MOST_REFERENCES = 16
@@ -52,13 +56,13 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class SignedInfo:
-    """A signature that passed the gate. `prefixes` are those of the canonicalisation of `element`, the ds:SignedInfo."""
+    """A signature that passed the gate. `octets` are the canonical form of `element`, the ds:SignedInfo."""
 
     signature: etree._Element
     element: etree._Element
     method: str
     value: bytes
-    prefixes: tuple[str, ...]
+    octets: bytes
     references: tuple[Reference, ...]
     key_info: etree._Element
 
@@ -82,6 +86,9 @@ def read_signature(signature: etree._Element, ids: Ids) -> SignedInfo:
     if children != [_SIGNED_INFO, _VALUE, KEY_INFO]:
         raise rules.FORM.denied(problem=f"its children are {_names(children)}")
     info, value, key_info = (child for child in signature if isinstance(child.tag, str))
+    common = _read_common(info, ids, signature)
+    if common is not None:
+        return SignedInfo(signature, info, common.method, _base64(value), common.octets, common.references, key_info)
     names = [child.tag for child in info if isinstance(child.tag, str)]
     if names[:2] != [_CANONICALIZATION, _METHOD] or any(name != _REFERENCE for name in names[2:]):
         raise rules.FORM.denied(problem=f"the children of SignedInfo are {_names(names)}")
@@ -96,15 +103,70 @@ def read_signature(signature: etree._Element, ids: Ids) -> SignedInfo:
         raise rules.METHOD.denied(algorithm=algorithm or "without a name")
     if len(method):
         raise rules.FORM.denied(problem="SignatureMethod has parameters")
-    return SignedInfo(
-        signature,
-        info,
-        algorithm,
-        _base64(value),
-        prefix_list(canonicalization),
-        tuple(_read_reference(reference, ids, signature, key_info) for reference in references),
-        key_info,
-    )
+    octets_of_value = _base64(value)
+    read = tuple(_read_reference(reference, ids, signature, key_info) for reference in references)
+    octets = canonical(info, prefix_list(canonicalization))
+    return SignedInfo(signature, info, algorithm, octets_of_value, octets, read, key_info)
+
+
+# ---------------------------------------------------------------------------------------------------------- common form
+
+_COMMON_HEAD = re.compile(
+    (
+        f'<ds:SignedInfo xmlns:ds="{re.escape(DS)}"><ds:CanonicalizationMethod Algorithm="{re.escape(EXC_C14N)}">'
+        '</ds:CanonicalizationMethod><ds:SignatureMethod Algorithm="([^"&<>]+)"></ds:SignatureMethod>'
+    ).encode()
+)
+_COMMON_REFERENCE = re.compile(
+    (
+        r'<ds:Reference URI="#([A-Za-z_][\w.\-]{0,127})"><ds:Transforms>'
+        f'<ds:Transform Algorithm="{re.escape(EXC_C14N)}"></ds:Transform></ds:Transforms>'
+        '<ds:DigestMethod Algorithm="([^"&<>]+)"></ds:DigestMethod><ds:DigestValue>([A-Za-z0-9+/=]+)</ds:DigestValue>'
+        "</ds:Reference>"
+    ).encode()
+)
+_COMMON_TAIL = b"</ds:SignedInfo>"
+
+
+@dataclass(frozen=True, slots=True)
+class _Common:
+    method: str
+    octets: bytes
+    references: tuple[Reference, ...]
+
+
+def _read_common(info: etree._Element, ids: Ids, signature: etree._Element) -> _Common | None:
+    """A SignedInfo in its common form, right in all; None for every other one."""
+    octets = canonical(info)
+    head = _COMMON_HEAD.match(octets)
+    if head is None or next(info.iter(etree.Comment), None) is not None:  # canonical form has no comments
+        return None
+    method, place = head[1].decode(), head.end()
+    references: list[Reference] = []
+    while (found := _COMMON_REFERENCE.match(octets, place)) is not None:
+        algorithm, element = DIGESTS.get(found[2].decode()), ids.get(found[1].decode())
+        value = _digest_value(found[3], algorithm)
+        if algorithm is None or element is None or value is None or _is_inside(element, signature):
+            return None
+        references.append(Reference(element, algorithm, value, ()))
+        place = found.end()
+    right = method in METHODS and 1 <= len(references) <= MOST_REFERENCES and octets[place:] == _COMMON_TAIL
+    return _Common(method, octets, tuple(references)) if right else None
+
+
+def _digest_value(text: bytes, algorithm: str | None) -> bytes | None:
+    try:
+        value = binascii.a2b_base64(text, strict_mode=True)
+    except binascii.Error:
+        return None
+    return value if algorithm is not None and len(value) == _DIGEST_SIZE[algorithm] else None
+
+
+def _is_inside(element: etree._Element, signature: etree._Element) -> bool:
+    return element is signature or any(ancestor is signature for ancestor in element.iterancestors(signature.tag))
+
+
+# ------------------------------------------------------------------------------------------------------------- any form
 
 
 def _read_reference(reference: etree._Element, ids: Ids, signature: etree._Element, key_info: etree._Element) -> Reference:
@@ -128,7 +190,7 @@ def _read_reference(reference: etree._Element, ids: Ids, signature: etree._Eleme
     element = ids.get(uri[1:])
     if element is None:
         raise rules.DANGLING.denied(uri=uri)
-    if element is signature or any(ancestor is signature for ancestor in element.iterancestors(signature.tag)):
+    if _is_inside(element, signature):
         if not (via_token and element.getparent() is key_info):
             raise rules.INSIDE.denied(uri=uri)
     elif via_token:

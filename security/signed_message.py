@@ -190,7 +190,7 @@ def _verify_value(info: SignedInfo, certificate: x509.Certificate) -> None:
     if len(info.value) != value_size(certificate):
         raise rules.ENCODING.denied(name="SignatureValue")
     try:
-        verify_octets(certificate, info.method, canonical(info.element, info.prefixes), info.value)
+        verify_octets(certificate, info.method, info.octets, info.value)
     except BadSignature as error:
         raise rules.VALUE.denied(log=str(error)) from None
 
@@ -231,12 +231,15 @@ def _check_time(timestamp: etree._Element, window: Window, now: datetime) -> dat
     created, expires = _moment(timestamp, "Created"), _moment(timestamp, "Expires")
     if expires <= created:
         raise rules.TIMESTAMP.denied(problem="it expires before it was created")
-    shown = {"created": f"{created:%Y-%m-%dT%H:%M:%SZ}", "expires": f"{expires:%Y-%m-%dT%H:%M:%SZ}"}
     if created > now + window.skew:
-        raise rules.FUTURE.denied(created=shown["created"], now=f"{now:%Y-%m-%dT%H:%M:%SZ}")
+        raise rules.FUTURE.denied(created=_shown(created), now=_shown(now))
     if min(expires, created + window.lifetime) <= now - window.skew:
-        raise rules.EXPIRED.denied(**shown, now=f"{now:%Y-%m-%dT%H:%M:%SZ}")
+        raise rules.EXPIRED.denied(created=_shown(created), expires=_shown(expires), now=_shown(now))
     return created + window.lifetime + 2 * window.skew
+
+
+def _shown(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _moment(timestamp: etree._Element, name: str) -> datetime:

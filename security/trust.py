@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -159,7 +160,7 @@ class TrustStore:
         A good verdict is remembered for a minute at most, and never across `replace`.
         """
         now = at or datetime.now(UTC)
-        key = (certificate.fingerprint(hashes.SHA256()), use)
+        key = (fingerprint_of(certificate), use)
         good = self._good
         if at is None and good.get(key, _NEVER) > now:
             return certificate
@@ -184,7 +185,7 @@ class TrustStore:
 
     def partner(self, certificate: x509.Certificate) -> Partner:
         """The enrolment of this certificate; `Denied` when it has none."""
-        fingerprint = certificate.fingerprint(hashes.SHA256()).hex()
+        fingerprint = fingerprint_of(certificate).hex()
         found = self.partners.get(fingerprint)
         if found is None:
             raise rules.NOT_ENROLLED.denied(subject=_name(certificate), fingerprint=fingerprint)
@@ -259,6 +260,12 @@ class TrustStore:
             self._warn(f"stale revocation list of {label} used under grace, ended {until:%Y-%m-%d %H:%M} UTC")
         if certificate.serial_number in known.revoked:
             raise rules.REVOKED.denied(subject=_name(certificate), serial=f"{certificate.serial_number:x}")
+
+
+@lru_cache(maxsize=4096)
+def fingerprint_of(certificate: x509.Certificate) -> bytes:
+    """SHA-256 of the certificate (DER). Reckoned once: it is asked several times for each message, and partners are few."""
+    return certificate.fingerprint(hashes.SHA256())
 
 
 def require_transaction(partner: Partner | None, transaction: str) -> None:
