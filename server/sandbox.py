@@ -20,7 +20,7 @@ from typing import Any
 from conformance.check import CheckOptions, check_octets
 from conformance.check_result import Checked
 from conformance.expectations import Progress, expectations, facts_of
-from metadata.hl7 import canonical_cx
+from metadata.hl7 import canonical_cx, problem_with_cx
 from server import wiring
 from server.capture import Capturing, Environ, Message, Messages
 from server.domain import load_domain
@@ -86,7 +86,10 @@ class Sandbox:
         """Make a patient known. Raises ValueError for what is no CX."""
         from registry import patients
 
-        known = canonical_cx(cx)
+        known = canonical_cx(cx.strip())
+        problem = problem_with_cx(known)
+        if problem is not None:
+            raise ValueError(problem)
         patients.add(self._application.kit.database, known)
         with self._lock, self._patients.open("a", encoding="utf-8") as file:
             file.write(known + "\n")

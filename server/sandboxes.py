@@ -41,7 +41,10 @@ from web.words import language_of, word
 STREAMS = 8
 STREAM_SECONDS = 20.0
 SILENT_SECONDS = 5.0
+#: Each sandbox is a server of its own: so many there may be at most, since whoever reaches the listener may open one.
+MOST_SANDBOXES = 200
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+_NUMBER = re.compile(r"[0-9]{1,6}")
 _FORM_OCTETS = 4_096
 _SHOWN = 500
 _HTML = "text/html; charset=utf-8"
@@ -56,6 +59,10 @@ class _Answer(Exception):
         self.body = body
         self.kind = kind
         self.headers = headers or []
+
+
+class TooMany(Exception):
+    """No further sandbox is made."""
 
 
 def _elsewhere(address: str) -> _Answer:
@@ -80,11 +87,15 @@ class Sandboxes:
         return sorted(one.name for one in self._folder.iterdir() if one.is_dir() and NAME.fullmatch(one.name))
 
     def open(self, name: str) -> Sandbox:
-        """The sandbox of this name, made where there is none. Raises ValueError for a name that cannot be used."""
+        """The sandbox of this name, made where there is none. Raises ValueError for a name that cannot be used, TooMany where
+        there are as many as there may be."""
         if not NAME.fullmatch(name):
             raise ValueError(name)
         with self._opening:
             if name not in self._open:
+                names = self.names
+                if name not in names and len(names) >= MOST_SANDBOXES:
+                    raise TooMany(name)
                 self._open[name] = Sandbox(self._folder / name, f"/v/{name}", self._public_url, self._domain)
             return self._open[name]
 
@@ -157,6 +168,9 @@ class Sandboxes:
             except ValueError:
                 page = front_page(self.names, language, word("refused", language))
                 return _Answer(HTTPStatus.BAD_REQUEST, page.encode())
+            except TooMany:
+                page = front_page(self.names, language, word("too_many", language))
+                return _Answer(HTTPStatus.SERVICE_UNAVAILABLE, page.encode())
         sandbox, rest = self._sandbox(path, language)
         if rest == "/patients":
             try:
@@ -226,8 +240,8 @@ def _view(sandbox: Sandbox, said: str = "") -> SandboxView:
 
 def _known(sandbox: Sandbox, number: str, language: str) -> Message:
     try:
-        return sandbox.messages.get(int(number))
-    except (KeyError, ValueError):
+        return sandbox.messages.get(int(number) if _NUMBER.fullmatch(number) else 0)
+    except KeyError:
         raise _unknown(language) from None
 
 

@@ -63,6 +63,10 @@ _WORDS: dict[str, tuple[str, str]] = {
         "This name cannot be used: 1 to 40 letters, digits, - or _, beginning with a letter or digit.",
         "Ce nom ne convient pas : 1 à 40 lettres, chiffres, - ou _, en commençant par une lettre ou un chiffre.",
     ),
+    "too_many": (
+        "No further sandbox is made: there are as many as there may be. Remove a folder of those that nobody uses.",
+        "Pas de bac à sable de plus : leur nombre est au maximum. Supprimez le dossier d'un bac que personne n'utilise.",
+    ),
     "bad_patient": (
         "This is no patient id: give a CX such as 4711^^^&1.2.3.4.5&ISO.",
         "Ce n'est pas un identifiant de patient : donnez un CX tel que 4711^^^&1.2.3.4.5&ISO.",

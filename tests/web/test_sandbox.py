@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from server.sandboxes import Sandboxes, TooMany
 from soap.client import Client
 from tests.server.exchange import package
 from tests.server_process import ROOT
@@ -147,6 +148,31 @@ def test_a_name_that_cannot_be_used_is_refused(listener: Listener, name: str) ->
         _post(listener, "/open?lang=en", {"name": name})
     assert refused.value.code == 400
     assert "1 to 40 letters" in refused.value.read().decode()
+
+
+@pytest.mark.parametrize("patient", ["", "4711", "4711^^^&1.2.3", "4711\n5^^^&1.2.3&ISO", "4711^^^&1.2.3&ISO\n6^^^&1.2.3&ISO"])
+def test_what_is_no_patient_is_refused(listener: Listener, patient: str) -> None:
+    before = listener.get("/v/acme/?lang=en").count("&amp;ISO")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        _post(listener, "/v/acme/patients?lang=en", {"patient": patient})
+    assert refused.value.code == 400 and "no patient id" in refused.value.read().decode()
+    assert listener.get("/v/acme/?lang=en").count("&amp;ISO") == before
+
+
+@pytest.mark.parametrize("number", ["9" * 300, "9" * 5000, "-1", "0", "\u0661", "1_0", ""])
+def test_a_number_of_no_message_is_answered_404(listener: Listener, number: str) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        listener.get(f"/v/acme/compare?a={urllib.parse.quote(number)[:3000]}&b=1")
+    assert refused.value.code == 404
+
+
+def test_there_is_an_end_to_sandboxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.sandboxes.MOST_SANDBOXES", 2)
+    for known in ("one", "two"):
+        (tmp_path / known).mkdir()
+    with pytest.raises(TooMany):
+        Sandboxes(tmp_path, "http://127.0.0.1").open("three")
+    assert not (tmp_path / "three").exists()
 
 
 def test_a_sandbox_is_there_again_after_a_restart(tmp_path: Path) -> None:
