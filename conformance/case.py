@@ -32,7 +32,7 @@ from conformance.result import Text
 #: What a target may be asked to prove; `integrated` stands for all of them.
 PROFILES = (
     "registry", "repository", "on-demand", "update", "restricted-update", "removal", "multi-patient", "identity-feed", "wire",
-    "french", "secure",
+    "french", "secure", "dmp",
 )  # fmt: skip
 INTEGRATED = "integrated"
 #: The target ends the TLS connection: whoever shows such a certificate gets no answer at all.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from lxml import etree
 
+from conformance import records
 from conformance.case import Expect
 from conformance.exchange import Exchanged
 from conformance.phrases import french
@@ -23,6 +24,7 @@ _PARSER = etree.XMLParser(resolve_entities=False, no_network=True)
 #: wsa:Action of an answer where it is not that of the request with "Response" behind it. The standard has two for ITI-61.
 _ANSWERS = {
     "ITI-44": ("urn:hl7-org:v3:MCCI_IN000002UV01",),
+    records.TRANSACTION: records.ANSWERS,
     "ITI-61": (
         "urn:ihe:iti:2010:RegisterOnDemandDocumentEntryResponse",
         "urn:ihe:iti:2010:RegisterOnDemandDocumentResponse",
@@ -62,6 +64,8 @@ def read_reply(transaction: str, exchanged: Exchanged) -> Reply:
             _read_fault(reply, answer.body)
         elif transaction == "ITI-44":
             _read_v3(reply, answer.body)
+        elif transaction == records.TRANSACTION:
+            _read_record(reply, answer.body)
         else:
             reply.status = answer.status
             reply.told = [Told(e.code, e.context, e.severity, e.location) for e in answer.errors]
@@ -85,6 +89,14 @@ def _read_v3(reply: Reply, body: etree._Element) -> None:
     reply.status = "" if code is None else code.get("code", "")
     details = body.findall("v3:acknowledgement/v3:acknowledgementDetail/v3:text", _NS)
     reply.told = [Told(reply.status, detail.text or "") for detail in details]
+    if not reply.status:
+        reply.unreadable = "no acknowledgement"
+
+
+def _read_record(reply: Reply, body: etree._Element) -> None:
+    reply.status, details = records.read_acknowledgement(body)
+    reply.told = [Told(code, text) for code, text in details]
+    reply.codes = [code for code, _ in details]
     if not reply.status:
         reply.unreadable = "no acknowledgement"
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from conformance import messages
+from conformance import messages, records
 from conformance.case import REFUSED, Case, Expect, Step
 from conformance.change import ChangeError, changed
 from conformance.exchange import Connections, Exchanged, ExchangeError, Unreachable, mllp
@@ -67,6 +67,7 @@ TITLES = {
     "ITI-64": Text("Notify XAD-PID Link Change", "Changement de rattachement d'un patient"),
     "ITI-86": Text("Remove Documents", "Suppression de documents"),
     "ITI-92": Text("Restricted Update Document Set", "Mise à jour restreinte"),
+    "DMP-patients": Text("The record as a whole", "Gestion du dossier patient partagé"),
 }
 
 
@@ -291,6 +292,8 @@ class Performer:
         cx, prior = scene.fill(step.patient), scene.fill(step.prior)
         if step.send == "ITI-44":
             return self._exchange(step, messages.identity_v3(step.feed, cx, prior, next(scene.oids)), scene, result)
+        if step.send == records.TRANSACTION:
+            return self._exchange(step, records.record_message(step.feed, cx, next(scene.oids)), scene, result)
         text = messages.identity_v2(step.feed, cx, prior, str(self.names.number()))
         done, begun = self._begin(step, result)
         try:
@@ -307,7 +310,7 @@ class Performer:
     ) -> bool:
         url = self.target.url(step.send)
         with_parts = step.as_ == "mtom" or (not step.as_ and step.send in ("ITI-41", "ITI-43"))
-        action = f"urn:hl7-org:v3:{messages.INTERACTIONS[step.feed]}" if step.send == "ITI-44" else ""
+        action = _action_of(step)
         if with_parts or step.as_ == "inline":
             outgoing = messages.mtom(step.send, body, url, parts)
         else:
@@ -378,3 +381,10 @@ def _pairs(items: Sequence[str], scene: Scene) -> Iterator[tuple[str, str]]:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _action_of(step: Step) -> str:
+    """wsa:Action where it is not that of the transaction: one address takes several messages."""
+    if step.send == "ITI-44":
+        return f"urn:hl7-org:v3:{messages.INTERACTIONS[step.feed]}"
+    return records.action_of(step.feed) if step.send == records.TRANSACTION else ""

@@ -54,6 +54,10 @@ OPTIONS = {
         "it knows the statuses Archived and Deleted of the French DMP",
         "elle connaît les statuts Archived et Deleted du DMP",
     ),
+    "dmp-services": Text(
+        "it opens, changes, closes and reactivates records by the messages of the French DMP",
+        "elle crée, modifie, ferme et réactive les dossiers par les messages du DMP",
+    ),
     "code-lists": Text(
         "its affinity domain closes code lists",
         "son domaine d'affinité ferme des listes de codes",
@@ -202,6 +206,7 @@ def _of_base(base: str) -> Target:
         **dict.fromkeys(REPOSITORY, f"{root}/xds/repository"),
         "ITI-51": f"{root}/xds/iti51",
         "ITI-44": f"{root}/xds/iti44",
+        "DMP-patients": f"{root}/dmp/patients",
     }
     return Target(root, endpoints, frozenset(_CARNET_OPTIONS))
 
@@ -241,7 +246,7 @@ def _of_file(path: Path) -> Target:
 
 
 def _endpoints(table: Mapping[str, Any], path: Path) -> dict[str, str]:
-    known = {*REGISTRY, *REPOSITORY, "ITI-51", "ITI-44", "registry", "repository"}
+    known = {*REGISTRY, *REPOSITORY, "ITI-51", "ITI-44", "DMP-patients", "registry", "repository"}
     unknown = set(table) - known
     if unknown:
         raise TargetError(f"{path}: [endpoints] {', '.join(sorted(unknown))}: known are {', '.join(sorted(known))}")

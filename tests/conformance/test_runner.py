@@ -79,7 +79,7 @@ def test_the_french_domain_and_a_closed_one_pass_what_is_left(everything: Run, t
     """Between the three domains no case is skipped; in the French one nothing fails of all that is asked of it."""
     left = [SUITE[case.id] for case in everything.cases if case.status is Status.SKIPPED and "secure" not in case.profiles]
     with served(tmp_path / "french", environ={"CARNET_DOMAIN_PROFILE": "dmp-fr"}) as target:
-        french = run(read_target(target.name, feed=target.feed, options=("ci-sis", "archive")))
+        french = run(read_target(target.name, feed=target.feed, options=("ci-sis", "archive", "dmp-services")))
     (tmp_path / "closed.toml").write_text((HERE / "closed_domain.toml").read_text())
     environ = {"CARNET_DOMAIN_PROFILE": "closed", "CARNET_DOMAIN_FOLDER": str(tmp_path)}
     environ |= {"CARNET_DOMAIN_LINK_CHANGE": "LINK^Link change^1.2.3", "CARNET_LIMITS_QUERY_RESULTS": "10"}
