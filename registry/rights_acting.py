@@ -37,12 +37,10 @@ _THERE = sa.select(object_locator.c.uuid, object_locator.c.kind).where(in_list(o
 
 @dataclass(frozen=True, slots=True)
 class Acting:
-    """One caller and what he was granted, for the length of one call. `relayed`: a repository asks for him, and what it asks for
-    was judged by the rows of the transaction that he sent there."""
+    """One caller and what he was granted, for the length of one call."""
 
     grant: Grant
     codes: CodeBook
-    relayed: bool = False
 
     def visibility(self, connection: Connection) -> SightVisibility:
         return SightVisibility(connection, self.codes, self.grant.sight)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from lxml import etree
@@ -30,15 +30,16 @@ from metadata.rules.rule import Refused
 from metadata.vocabulary import ResponseStatus, Transaction
 from registry.codes import CodeBook
 from registry.consents import Consents
+from registry.iti18 import objects_of
 from registry.rights import Rights
 from registry.rights_acting import ACTING, Acting
 from registry.rights_entries import Known, by_unique_id
 from registry.rights_visibility import SightVisibility
 from registry.rights_writers import SUBMITTER
+from registry.search import Search
 from registry.search_visibility import Visibility
 from repository.iti43 import OnDemandSource, ProducedDocument
 from schemas.namespaces import LCM, RIM, q
-from schemas.parse import parse
 from security import rules_access as rules
 from security.access import INVISIBLE, SECRET, Grant, Ihe, MatrixPolicy, Policy, Reading, Sight, policy_of
 from security.access_changes import masks_of
@@ -47,7 +48,7 @@ from security.saml_names import NORMAL
 from security.submitter import submitter_of
 from server.identify import assertions
 from server.settings import SettingError, Settings
-from soap.body.adhoc_query import build_adhoc_query, build_adhoc_query_response, parse_adhoc_query
+from soap.body.adhoc_query import build_adhoc_query_response, parse_adhoc_query
 from soap.body.gdp import parse_record_request
 from soap.body.habilitations import parse_authorization_request
 from soap.call import Answer, Call, Caller, Handler
@@ -79,7 +80,7 @@ _UPDATING = (Transaction.ITI_57, Transaction.ITI_92)
 #: The parameter of a stored query in which a repository says for which transaction of its caller it asks. A registry that does
 #: not know it passes over it, as the standard demands (ITI TF-2: 3.18.4.1.2.3).
 ON_BEHALF = "$carnetTransaction"
-UNIQUE_IDS = "$XDSDocumentEntryUniqueId"
+UNIQUE_IDS, _LEVEL = "$XDSDocumentEntryUniqueId", "$MetadataLevel"
 #: Seconds. What does not succeed ends at a whole number of these after it began: to find what is hidden and keep silent about it
 #: takes a little longer than to find nothing. Refusing takes a fraction of one.
 _STEP = 0.02
@@ -155,9 +156,8 @@ class Access:
         if _ASKS_ITSELF.get():
             return None if query.definition is GET_DOCUMENTS else self.public()
         acting = _acting()
-        if not acting.relayed:
-            refuse_other_patients(acting.grant.same_patient, query.patient_ids)
-            acting.grant.demand_references(query.definition.name, leaf)
+        refuse_other_patients(acting.grant.same_patient, query.patient_ids)
+        acting.grant.demand_references(query.definition.name, leaf)
         with self.database.read() as connection:
             return acting.visibility(connection)
 
@@ -242,7 +242,7 @@ class Guard:
         if not relays:
             raise rules.NO_RELAY.denied()
         access = self._access
-        acting = replace(access.acting(call.caller), relayed=True)
+        acting = access.acting(call.caller)
         acting.grant.demand(*ROWS_OF[behalf])
         if behalf in _READING:
             access.demand_consent(acting.grant)
@@ -252,11 +252,14 @@ class Guard:
             raise rules.NOT_IN_MATRIX.denied(row=query.definition.name, column=acting.grant.column)
         with _as(acting):
             may = access.may_retrieve if behalf is Transaction.ITI_43 else access.may_remove
-            allowed = sorted(may(call.caller, query.texts(UNIQUE_IDS)))
-            if not allowed:
-                return Answer(build_adhoc_query_response(ResponseStatus.SUCCESS), ResponseStatus.SUCCESS)
-            asked = [(UNIQUE_IDS, listed(allowed)), ("$MetadataLevel", ["2"])]
-            return self._handler(replace(call, body=parse(build_adhoc_query(GET_DOCUMENTS.id, asked, request.returnType))))
+            allowed = tuple(sorted(may(call.caller, query.texts(UNIQUE_IDS))))
+        with access.database.read() as connection:
+            sight = acting.visibility(connection)
+        # Closed records too: whether it is closed the repository asks apart, and says so of what the caller may have only.
+        named = StoredQuery(GET_DOCUMENTS, {UNIQUE_IDS: (allowed,), _LEVEL: ((2,),)})
+        found = Search(access.database, access.codes).find(named, leaf=True, visibility=sight) if allowed else None
+        objects = list(objects_of(found)) if found is not None else []
+        return Answer(build_adhoc_query_response(ResponseStatus.SUCCESS, objects), ResponseStatus.SUCCESS)
 
 
 def in_steps(work: Callable[[], Answer]) -> Answer:

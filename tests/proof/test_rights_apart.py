@@ -15,6 +15,7 @@ import pytest
 
 from metadata.rules.rule import Refused
 from metadata.vocabulary import ErrorCode
+from registry.record import Records
 from registry.rights import Right
 from server.relay import RemoteAccess
 from soap.call import Caller
@@ -27,6 +28,7 @@ from tests.proof.rights_callers import MASKED, NORMAL, refused_by
 from tests.proof.rights_callers import Caller as Person
 from tests.proof.test_masking import alike, remove_documents
 from tests.proof.test_rights_matrix import COLUMNS, READ, Stage, check_feeding, check_reading, people_of, set_up
+from tests.proof.test_summary import summary_entry
 from tests.proof.update_messages import APPROVED, ARCHIVED
 
 #: With `--long` all of them.
@@ -66,7 +68,7 @@ def masked(world: ApartWorld, people: dict[str, Person]) -> tuple[str, Entry, En
     patient = world.patient()
     for one in ("NM", "other"):
         world.rights.give(patient, Right.AUTHORISED, people[one].subject)
-    plain, hidden = Entry(patient), Entry(patient, confidentiality=(NORMAL, MASKED))
+    plain, hidden = Entry(patient, title="Open"), Entry(patient, title="Hidden", confidentiality=(NORMAL, MASKED))
     answer = world.provide(people["other"].says(patient), Submission(patient, [plain, hidden]))
     assert answer.status == "Success", (answer.fault, answer.errors)
     return patient, plain, hidden
@@ -116,6 +118,36 @@ def test_the_author_is_who_sent_it_to_the_repository(world: ApartWorld, people: 
     said, entry = people["MD"].says(patient), Entry(patient)
     assert world.provide(said, Submission(patient, [entry])).status == "Success"
     assert world.restatus(said, entry, APPROVED, ARCHIVED).status == "Success"  # TD3.3d-archive: own documents only
+
+
+def test_a_closed_record_says_so_to_whom_it_is_open_alone(world: ApartWorld, people: dict[str, Person]) -> None:
+    patient = world.patient()
+    for one in ("NM", "other"):
+        world.rights.give(patient, Right.AUTHORISED, people[one].subject)
+    plain, hidden = Entry(patient), Entry(patient, confidentiality=(NORMAL, MASKED))
+    assert world.provide(people["other"].says(patient), Submission(patient, [plain, hidden])).status == "Success"
+    Records(world.rights.database).close(patient)
+    said = people["NM"].says(patient)
+    closed = world.retrieve(said, [plain])
+    assert closed.codes == ["XDSRepositoryError"] and "closed" in closed.errors[0].context
+    assert alike(world.retrieve(said, [hidden]), world.retrieve(said, [Entry(patient)]))
+    assert refused_by(world.retrieve(people["MD"].says(patient), [plain])) == "ACC-005"
+
+
+def test_a_summary_is_made_of_what_nobody_is_kept_from_for_whom_may_read_its_entry(
+    world: ApartWorld, people: dict[str, Person], masked: tuple[str, Entry, Entry]
+) -> None:
+    patient = masked[0]
+    summaries = [summary_entry(patient), summary_entry(patient)]
+    summaries[1].confidentiality = (NORMAL, MASKED)
+    for one in summaries:
+        answer = world.send(people["other"].says(patient), "ITI-61", Submission(patient, [one]).xml())
+        assert answer.status == "Success", (answer.fault, answer.errors)
+    made = world.retrieve(people["NM"].says(patient), summaries[:1])
+    assert made.status == "Success", (made.fault, made.errors)
+    (content,) = [one.content for one in made.documents().values()]
+    assert b"Open" in content and b"Hidden" not in content
+    assert world.retrieve(people["NM"].says(patient), summaries[1:]).codes == ["XDSDocumentUniqueIdError"]
 
 
 # ----------------------------------------------------------------------------------------------------- who may pass on
