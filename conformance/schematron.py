@@ -2,7 +2,7 @@
 
 The sets of the ANS are of XSLT 2, with abstract patterns, includes and value sets that are read by `document()`: for these the
 optional package `saxonche` is needed (`pip install 'carnet[schematron]'`), and this module is its one gate. What a set may read
-is its own folder and the folder of the value sets; nothing is fetched from a network.
+is its own folder and the folder of the value sets (`schematron_reach.py`); nothing is fetched from a network.
 """
 
 from __future__ import annotations
@@ -13,12 +13,18 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from lxml import etree
 
 from conformance.schematron_compiler import SVRL, SchematronError, compile_schematron
+from conformance.schematron_reach import confined
 
+#: A value set is somebody else's file too: it includes no other one as an entity.
+_NO_ENTITIES = tuple(
+    "http://saxon.sf.net/feature/parserFeature?uri=" + quote(f"http://xml.org/sax/features/external-{kind}-entities", "")
+    for kind in ("general", "parameter")
+)
 #: What to say where the package is absent.
 INSTALL = "Schematron sets need the package saxonche: pip install 'carnet[schematron]' (or pip install saxonche)"
 
@@ -59,13 +65,17 @@ class RuleSet:
         self._processor: Any = PySaxonProcessor(license=False)
         self._processor.set_configuration_property("http://saxon.sf.net/feature/allowedProtocols", "file")
         self._processor.set_configuration_property("http://saxon.sf.net/feature/allow-external-functions", "off")
+        for feature in _NO_ENTITIES:
+            self._processor.set_configuration_property(feature, "false")
         xslt = self._processor.new_xslt30_processor()
         folders = [path.parent.resolve(), *([value_sets.resolve()] if value_sets is not None else [])]
         stylesheet = _with_value_sets(stylesheet, path.parent.resolve(), folders)
         base = path.resolve().as_uri()
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "set.xsl"
-            file.write_bytes(_based(stylesheet, base))
+            sheet = confined(etree.fromstring(stylesheet), base, folders)
+            sheet.set("{http://www.w3.org/XML/1998/namespace}base", base)  # relative addresses count from the file that was named
+            file.write_bytes(etree.tostring(sheet))
             try:
                 self._executable: Any = xslt.compile_stylesheet(stylesheet_file=str(file))
             except PySaxonApiError as error:
@@ -102,13 +112,6 @@ def _stylesheet(path: Path) -> bytes:
     if namespace == "http://www.w3.org/1999/XSL/Transform" and local in ("stylesheet", "transform"):
         return etree.tostring(root)
     return compile_schematron(path)
-
-
-def _based(stylesheet: bytes, base: str) -> bytes:
-    """Relative addresses in the set count from the file that the user named."""
-    root = etree.fromstring(stylesheet)
-    root.set("{http://www.w3.org/XML/1998/namespace}base", base)
-    return etree.tostring(root)
 
 
 def _with_value_sets(stylesheet: bytes, home: Path, folders: Sequence[Path]) -> bytes:

@@ -24,7 +24,7 @@ class SchematronError(Exception):
 
 def compile_schematron(path: Path) -> bytes:
     """The XSLT of a Schematron file, its includes read from beside it. Raises SchematronError."""
-    schema = _read(path, path.parent.resolve(), 0)
+    schema = _read(path, 0)
     if schema.tag != _s("schema"):
         raise SchematronError(f"{path}: the root is {etree.QName(schema).localname}, expected is sch:schema or an xsl:stylesheet")
     version = {"xslt": "1.0", "xslt1": "1.0", "xslt2": "2.0", "xslt3": "3.0"}.get(schema.get("queryBinding", "xslt").lower())
@@ -56,8 +56,8 @@ def _x(name: str) -> str:
     return f"{{{XSL}}}{name}"
 
 
-def _read(path: Path, folder: Path, depth: int) -> etree._Element:
-    """The file with its includes in place; they stand below the folder of the set or beside the including file."""
+def _read(path: Path, depth: int) -> etree._Element:
+    """The file with its includes in place; their addresses count from the including file."""
     if depth > _DEPTH:
         raise SchematronError(f"{path}: includes go deeper than {_DEPTH} files")
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True)
@@ -69,7 +69,7 @@ def _read(path: Path, folder: Path, depth: int) -> etree._Element:
         href, _, fragment = (include.get("href") or "").partition("#")
         if not href or ":" in href:
             raise SchematronError(f"{path}: include '{include.get('href', '')}' is no relative file name")
-        other = _read((path.parent / href).resolve(), folder, depth + 1)
+        other = _read((path.parent / href).resolve(), depth + 1)
         wanted = next((e for e in other.iter() if e.get("id") == fragment), other) if fragment else other
         parent = include.getparent()
         assert parent is not None

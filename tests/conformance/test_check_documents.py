@@ -202,6 +202,79 @@ def test_a_set_reads_nothing_but_its_own_folders(set_file: Path, cda: bytes, tmp
     assert rules(checked) == ["own"] and checked.found[0].level is Level.ERROR
 
 
+FN = "http://www.w3.org/2005/xpath-functions"
+#: How a set might get at the file SECRET, which lies beside its folder.
+WAYS_OUT = {
+    "made while it runs": "doc(concat('file://SECRET', '.xml'))",
+    "up": "doc(concat('..', '/secret.xml'))",
+    "up, escaped": "doc(concat('%2e%2e', '/secret.xml'))",
+    "by another prefix": f"Q{{{FN}}}doc(concat('file://SECRET', '.xml'))",
+    "as a step": "./document(concat('file://SECRET', '.xml'))",
+    "text": "unparsed-text('file://SECRET.txt')",
+    "text, with a comment": "unparsed-text (: :) ('file://SECRET.txt')",
+    "text, by reference": "for $f in unparsed-text#1 return $f('file://SECRET.txt')",
+    "doc by reference": "for $f in doc#1 return $f('file://SECRET.xml')",
+    "a folder": "collection('file://FOLDER?select=*.xml')",
+    "the environment": "environment-variable('SECRET')",
+    "an entity of a value set": "doc('entity.xml')",
+    "an entity of a text": "parse-xml('&lt;!DOCTYPE a [&lt;!ENTITY x SYSTEM &quot;file://SECRET.txt&quot;>]>&lt;a>&amp;x;&lt;/a>')",
+}
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+def test_no_way_leads_a_set_out_of_its_folders(
+    set_file: Path, cda: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    secret = tmp_path / "secret"
+    Path(f"{secret}.xml").write_text("<a>top-secret</a>")
+    Path(f"{secret}.txt").write_text("top-secret")
+    monkeypatch.setenv("SECRET", "top-secret")
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "entity.xml").write_text(f'<!DOCTYPE a [<!ENTITY x SYSTEM "file://{secret}.txt">]><a>-&x;-</a>')
+    said = WAYS_OUT[way].replace("SECRET", str(secret)).replace("FOLDER", str(tmp_path))
+    own = folder / "own.sch"
+    own.write_text(
+        '<sch:schema xmlns:sch="http://purl.oclc.org/dsdl/schematron" queryBinding="xslt3"><sch:pattern><sch:rule context="/*">'
+        f'<sch:assert id="said" test="false()">it says <sch:value-of select="{said}"/></sch:assert></sch:rule></sch:pattern></sch:schema>'
+    )
+    try:
+        found = [one.message for one in check_octets(cda, options=CheckOptions(rule_sets=[RuleSet(own)])).found]
+    except SchematronError as refused:
+        found = [str(refused)]
+    assert found and "top-secret" not in " ".join(found)
+
+
+@pytest.mark.parametrize(
+    ("markup", "word"),
+    [
+        ('<xsl:include href="other.xsl"/>', "xsl:include"), ('<xsl:import href="other.xsl"/>', "xsl:import"),
+        ('<xsl:template name="a"><xsl:evaluate xpath="1"/></xsl:template>', "xsl:evaluate"),
+        ('<xsl:template name="a"><xsl:result-document href="a.xml"><a/></xsl:result-document></xsl:template>', "xsl:result-document"),
+        ('<xsl:template name="a"><xsl:value-of _select="1"/></xsl:template>', "_select"),
+        ('<xsl:template name="a" expand-text="yes">{1}</xsl:template>', "expand-text"),
+    ],
+)  # fmt: skip
+def test_a_set_judges_and_does_nothing_else(set_file: Path, tmp_path: Path, markup: str, word: str) -> None:
+    own = tmp_path / "own.xsl"
+    own.write_text(f'<xsl:stylesheet version="3.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">{markup}</xsl:stylesheet>')
+    with pytest.raises(SchematronError, match=word):
+        RuleSet(own)
+
+
+def test_value_sets_may_be_named_while_a_set_runs(set_file: Path, cda: bytes, tmp_path: Path) -> None:
+    """As the sets of the ANS do, whose lists lie in a folder beside theirs."""
+    said = SET.replace(
+        "document('languages.xml')//code/@value", "for $name in ('languages') return document(concat('values/', $name, '.xml'))//@value"
+    )
+    assert said != SET
+    set_file.write_text(said)
+    options = CheckOptions(rule_sets=[RuleSet(set_file)])
+    assert check_octets(cda, options=options).found == []
+    data = cda.replace(b'<languageCode code="fr-FR"/>', b'<languageCode code="en-US"/>', 1)
+    assert rules(check_octets(data, options=options)) == ["own:listed"]
+
+
 def test_without_the_package_the_command_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cda: bytes) -> None:
     monkeypatch.setattr(schematron, "find_spec", lambda name: None)
     (tmp_path / "own.sch").write_text(SET)
