@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lxml import etree
 
@@ -44,7 +45,7 @@ def confined(sheet: etree._Element, base: str, folders: Sequence[Path]) -> etree
             if local.startswith("_") or (local == "expand-text" and str(value).strip() not in ("no", "false", "0")):
                 raise SchematronError(f"the set uses the attribute {local}: expressions stand in attributes, as they are")
             element.set(key, _judged(str(value), element))
-    spaces: dict[str | None, str] = {**sheet.nsmap, _OURS: _SPACE}
+    spaces: Any = {**sheet.nsmap, _OURS: _SPACE}  # the stubs know no default namespace
     made = etree.Element(sheet.tag, nsmap=spaces)
     for key, value in sheet.attrib.items():
         made.set(key, value)
