@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from conformance.explanations.catalogue import explanations
+from conformance.phrases import french, known_french
 
 
 class Level(Enum):
@@ -35,6 +36,16 @@ class Found:
     part: str = ""
     subject: str = ""
     value: str = ""
+
+    def said(self, language: str) -> str:
+        """What is wrong, with the values of the message; English where it is said by a library or a user's own rule."""
+        return french(self.message) if language == "fr" else self.message
+
+    def hint(self, language: str) -> str:
+        """How to mend it: what the finding says itself, else what its rule says."""
+        if language != "fr":
+            return self.remedy
+        return known_french(self.remedy) or self.explained(language)[1] or self.remedy
 
     def explained(self, language: str) -> tuple[str, str]:
         """The rule's statement and what to change, in this language; empty where the rule is a user's own (Schematron)."""

@@ -1,15 +1,25 @@
 """What readers of answers, checks of plans and of files say, in French: they speak English, since they raise exceptions.
 
-A row is a sentence with places ({0}, {1} ...) in both languages. What stands in the places is values of the message, or another
-sentence of the table. A sentence that is not in the table stays as it is (it is a library's, or the target's own).
+A row is a sentence with places ({0}, {1} ...) in both languages, as in `schemas/sentences`, which has what findings and faults say.
+A sentence that is in no table stays as it is (it is a library's, or the target's own).
 """
+
+# ruff: noqa: E501 - a row is read as a row
 
 from __future__ import annotations
 
 import re
 from functools import cache
 
-_PLACE = re.compile(r"\\\{(\d)\\\}")
+from conformance.explanations.catalogue import explanations
+from schemas.sentences import french as sentences
+from schemas.sentences.french import Sentences
+from security.rules import TRUST_RULES
+
+_NAME = re.compile(r"\{(\w+)\}")
+_CONTEXT = re.compile(r"(?P<body>.*) \[(?P<rule>[A-Z]+-[\w-]+)(?P<section>, [^\]]*)?\](?P<link> \S+)?", re.DOTALL)
+_VALUE = re.compile(r"(?P<said>.*) \(value: '(?P<value>.*)'\)", re.DOTALL)
+_LONGEST = 4000
 #: Longer sentences before the shorter ones that they hold.
 PHRASES = (
     # what a check says that a file is (conformance/check_*.py)
@@ -98,22 +108,126 @@ PHRASES = (
     ("{0}: [SSL: CERTIFICATE_VERIFY_FAILED] {1}", "{0} : le certificat du serveur n'est pas reconnu ({1})"),
     ("{0}: [SSL: {1}", "{0} : échec de TLS ([SSL: {1})"),
     ("{0}: Remote end closed connection without response", "{0} : la connexion a été fermée sans réponse"),
-    ("Start tag expected, '<' not found, line {0}, column {1}", "XML attendu, '<' introuvable, ligne {0}, colonne {1}"),
-    ("Document is empty, line {0}, column {1}", "document vide, ligne {0}, colonne {1}"),
-    ("Opening and ending tag mismatch: {0}, line {1}, column {2}", "balises mal appariées : {0}, ligne {1}, colonne {2}"),
-    ("Premature end of data in tag {0}, line {1}, column {2}", "fin prématurée dans la balise {0}, ligne {1}, colonne {2}"),
+    # conformance/check_*.py
+    ("the file is neither an HTTP message, nor a MIME package, nor XML", "le fichier n'est ni un message HTTP, ni un paquet MIME, ni du XML"),
+    ("the root element {0} of namespace '{1}' is not known", "l'élément racine {0} de l'espace de noms « {1} » n'est pas connu"),
+    ("the status is Success beside {0} error(s) of severity Error", "le statut est Success à côté de {0} erreur(s) de sévérité Error"),
+    ("the standard has no status '{0}'", "la norme n'a pas de statut « {0} »"),
+    ("the status is Failure and no error says why", "le statut est Failure et aucune erreur ne dit pourquoi"),
+    ("the standard has no code '{0}'", "la norme n'a pas de code « {0} »"),
+    ("the document begins as {0}, its mimeType is {1}", "le document commence comme {0}, son mimeType est {1}"),
+    (
+        "{0} is in the namespace '{1}', which is none of IHE's",
+        "{0} est dans l'espace de noms « {1} », qui n'est pas d'IHE",
+    ),
+    (
+        "Declare the namespace {0} for it and what it holds, letter by letter.",
+        "Déclarez-lui l'espace de noms {0}, ainsi qu'à son contenu, lettre à lettre.",
+    ),
+    (
+        "Write it as the schemas demand; order and namespace are the usual culprits.",
+        "Écrivez-le comme le demandent les schémas ; l'ordre et l'espace de noms sont les coupables habituels.",
+    ),
+    ("Write mimeType='{0}'.", "Écrivez mimeType='{0}'."),
+    ("Write {0}.", "Écrivez {0}."),
+    ("HTTP {0}", "HTTP {0}"),
+    ("document {0}", "document {0}"),
+    ("root part, decoded", "partie racine, décodée"),
+    ("text of UTF-16", "texte en UTF-16"),
+    ("the chunks end after {0} octets without the last one", "les morceaux finissent après {0} octets sans le dernier"),
+    ("a chunk of {0} octets has {1}", "un morceau de {0} octets en a {1}"),
+    ("not well-formed XML: {0}", "XML mal formé : {0~}"),
+    ("the request is a {0}", "la requête est un {0}"),
+    ("the body is empty", "le corps est vide"),
+    ("Send SOAP by POST.", "Envoyez le SOAP par POST."),
+    ("the answer has no wsa:RelatesTo", "la réponse n'a pas de wsa:RelatesTo"),
+    ("Repeat the MessageID of the request in wsa:RelatesTo.", "Répétez le MessageID de la requête dans wsa:RelatesTo."),
+    ("this address", "cette adresse"),
+    ("Content-Length beside Transfer-Encoding", "Content-Length à côté de Transfer-Encoding"),
+    ("names no part", "ne désigne aucune partie"),
+    ("the header {0} is sent twice", "l'en-tête {0} est envoyé deux fois"),
+    ("the assertion holds until {0}, which is over", "l'assertion vaut jusqu'à {0}, ce qui est passé"),
+    ("the assertion is of {0} and has no end of its own", "l'assertion est du {0} et n'a pas de fin à elle"),
+    ("AuthnInstant is later than IssueInstant", "AuthnInstant est postérieur à IssueInstant"),
+    ("blanks stand around the value '{0}'", "des blancs entourent la valeur « {0} »"),
+    ("the signature relies on SHA-1", "la signature repose sur SHA-1"),
+    ("Make a fresh assertion for each message.", "Faites une nouvelle assertion pour chaque message."),
+    (
+        "Nobody is authenticated after the assertion that says so; set the clocks by NTP.",
+        "Personne n'est authentifié après l'assertion qui le dit ; réglez les horloges par NTP.",
+    ),
+    ("Sign with SHA-256.", "Signez en SHA-256."),
+    (
+        "Write the value without blanks, before the assertion is signed.",
+        "Écrivez la valeur sans blancs, avant de signer l'assertion.",
+    ),
 )
 
 
+def known_french(text: str) -> str | None:
+    """The sentence in French, None where neither this table nor those of `schemas/sentences` have it."""
+    return _own().french(text) or _refused(text) or sentences.known_french(text)
+
+
 def french(text: str) -> str:
-    """The sentence in French; as it is, where the table does not have it."""
-    for pattern, sentence in _rows():
-        found = pattern.fullmatch(text)
-        if found:
-            return sentence.format(*found.groups())
-    return text
+    """The sentence in French; as it is, where no table has it."""
+    return known_french(text) or text
+
+
+def french_context(text: str) -> str | None:
+    """`codeContext` or the reason of a fault, as servers of this project write it, in French; None for another server's words.
+
+    `object attribute: what is wrong (value: '...'). How to mend it. [RULE, section] address`
+    """
+    found = _CONTEXT.fullmatch(text) if len(text) < _LONGEST else None
+    if found is None:
+        return None
+    body, known = found["body"], explanations().get(found["rule"])
+    ends = [place.start() for place in re.finditer(r"\.(?= |$)", body)]
+    for end in ends:
+        said, remedy = body[:end], body[end + 2 :]
+        valued = _VALUE.fullmatch(said)
+        where, message = _wherever(valued["said"] if valued else said)
+        if message:
+            value = f" (valeur : « {valued['value']} »)" if valued else ""
+            mend = known_french(remedy) or (known.remedy.of("fr") if known is not None and remedy else "")
+            return f"{where}{message}{value}. {mend} [{found['rule']}{found['section'] or ''}]{found['link'] or ''}".replace(".  [", ". [")
+    return None
+
+
+def _wherever(text: str) -> tuple[str, str]:
+    """The object before the colon, and the sentence in French; nothing where the tables do not have it."""
+    at = text.find(": ")
+    while at >= 0 and known_french(text[:at]) is None:
+        rest = known_french(text[at + 2 :])
+        if rest is not None:
+            return f"{text[:at]} : ", rest
+        at = text.find(": ", at + 2)
+    return "", known_french(text) or ""
 
 
 @cache
-def _rows() -> tuple[tuple[re.Pattern[str], str], ...]:
-    return tuple((re.compile(_PLACE.sub("(.*?)", re.escape(english)), re.DOTALL), sentence) for english, sentence in PHRASES)
+def _own() -> Sentences:
+    return Sentences(PHRASES)
+
+
+@cache
+def _refusals() -> Sentences:
+    """What trust refuses, by the texts of its rows."""
+    pairs = [pair for row in TRUST_RULES for pair in ((row.text_en, row.text_fr), (row.remedy_en, row.remedy_fr)) if pair[0]]
+    return Sentences((_numbered(english), _numbered(french, english)) for english, french in pairs if _alike(english, french))
+
+
+def _refused(text: str) -> str | None:
+    return _refusals().french(text)
+
+
+def _alike(english: str, french: str) -> bool:
+    """Without a value that one language has alone."""
+    return set(_NAME.findall(english)) == set(_NAME.findall(french))
+
+
+def _numbered(pattern: str, order: str = "") -> str:
+    """The named places of a `str.format` pattern by the numbers that they have in `order`; in French they are sentences again."""
+    names = list(dict.fromkeys(_NAME.findall(order or pattern)))
+    return _NAME.sub(lambda place: f"{{{names.index(place[1])}{'~' if order else ''}}}", pattern)

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from schemas.sentences.french import french
+
 
 class Denied(Exception):
     """`remedy` tells the caller how to mend it and never says more than the caller may know; `log` is for the operator only.
@@ -27,6 +29,7 @@ class Denied(Exception):
         text_fr: str,
         remedy: str = "",
         *,
+        remedy_fr: str = "",
         subcode: str = "FailedAuthentication",
         log: str = "",
     ) -> None:
@@ -34,6 +37,7 @@ class Denied(Exception):
         self.text_en = text_en
         self.text_fr = text_fr
         self.remedy = remedy
+        self.remedy_fr = remedy_fr
         self.subcode = subcode
         self.log = log
         super().__init__(f"{text_en} [{rule}]" + (f" ({log})" if log else ""))
@@ -60,13 +64,15 @@ class TrustRule:
     subcode: str = "FailedAuthentication"
 
     def denied(self, *, log: str = "", **values: Any) -> Denied:
-        """The exception to raise. Values are shortened to 120 characters."""
+        """The exception to raise. Values are shortened to 120 characters; one that is a sentence is French in the French text."""
         shown = {name: _short(value) for name, value in values.items()}
+        in_french = {name: _short(french(str(value))) for name, value in values.items()}
         return Denied(
             self.id,
             self.text_en.format(**shown),
-            self.text_fr.format(**shown),
+            self.text_fr.format(**in_french),
             self.remedy_en.format(**shown),
+            remedy_fr=self.remedy_fr.format(**in_french),
             subcode=self.subcode,
             log=log,
         )

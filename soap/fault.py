@@ -12,6 +12,7 @@ from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
 from schemas.namespaces import SOAP11, SOAP12, WSA, WSSE, WSU
+from schemas.sentences.french import known_french
 from security.refusal import Denied
 
 #: Namespace of our own fault detail.
@@ -39,10 +40,10 @@ class FaultCode(Enum):
 class Fault(Exception):
     """A refusal at the level of the message.
 
-    `reason` is English, `reason_fr` French where there is one; `subcode` a (namespace, local name); `not_understood` the
-    `{namespace}local` names of headers for MustUnderstand; `status` replaces the HTTP status of the code; `soap11` asks for
-    a SOAP 1.1 fault, the only one that a SOAP 1.1 sender can read; `own_code` writes the rule's id as a fault code below
-    `subcode`, for programs that look at codes only.
+    `reason` and `remedy` are English; `reason_fr` and `remedy_fr` French, where `schemas/sentences` does not have them;
+    `subcode` a (namespace, local name); `not_understood` the `{namespace}local` names of headers for MustUnderstand; `status`
+    replaces the HTTP status of the code; `soap11` asks for a SOAP 1.1 fault, the only one that a SOAP 1.1 sender can read;
+    `own_code` writes the rule's id as a fault code below `subcode`, for programs that look at codes only.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Fault(Exception):
         rule: str = "",
         remedy: str = "",
         reason_fr: str = "",
+        remedy_fr: str = "",
         subcode: tuple[str, str] | None = None,
         status: int | None = None,
         not_understood: Sequence[str] = (),
@@ -66,6 +68,7 @@ class Fault(Exception):
         self.rule = rule
         self.remedy = remedy
         self.reason_fr = reason_fr
+        self.remedy_fr = remedy_fr
         self.subcode = subcode
         self.status = status or code.status
         self.not_understood = tuple(not_understood)
@@ -81,12 +84,17 @@ class Fault(Exception):
 
     def text(self) -> str:
         """Reason, remedy and rule in one English line."""
-        parts = [self.reason if self.reason.endswith((".", "!", "?")) else self.reason + "."]
-        if self.remedy:
-            parts.append(self.remedy)
-        if self.rule:
-            parts.append(f"[{self.rule}]")
-        return " ".join(parts)
+        return _line(self.reason, self.remedy, self.rule)
+
+    def french(self) -> str:
+        """The same line in French; empty where there is no French reason."""
+        reason = self.reason_fr or known_french(self.reason) or ""
+        return _line(reason, self.remedy_fr or known_french(self.remedy) or "", self.rule) if reason else ""
+
+
+def _line(reason: str, remedy: str, rule: str) -> str:
+    parts = [reason if reason.endswith((".", "!", "?")) else reason + ".", remedy, f"[{rule}]" if rule else ""]
+    return " ".join(filter(None, parts))
 
 
 def sender(
@@ -104,6 +112,7 @@ def of_denied(denied: Denied) -> Fault:
         rule=denied.rule,
         remedy=denied.remedy,
         reason_fr=denied.text_fr,
+        remedy_fr=denied.remedy_fr,
         subcode=(WSU if denied.subcode == "MessageExpired" else WSSE, denied.subcode),
         own_code=True,
     )
@@ -148,7 +157,8 @@ def fault_body(fault: Fault, explain_base: str = "") -> bytes:
         namespace, local = fault.subcode
         own = f'<s:Subcode><s:Value xmlns:own="{DIAGNOSIS}">own:{fault.rule}</s:Value></s:Subcode>' if fault.own_code else ""
         subcode = f"<s:Subcode><s:Value xmlns:sub={quoteattr(namespace)}>sub:{local}</s:Value>{own}</s:Subcode>"
-    french = f'<s:Text xml:lang="fr">{_xml(fault.reason_fr)}</s:Text>' if fault.reason_fr else ""
+    said = fault.french()
+    french = f'<s:Text xml:lang="fr">{_xml(said)}</s:Text>' if said else ""
     return (
         f"<s:Fault><s:Code><s:Value>s:{fault.code.local}</s:Value>{subcode}</s:Code>"
         f'<s:Reason><s:Text xml:lang="en">{_xml(fault.text())}</s:Text>{french}</s:Reason>'

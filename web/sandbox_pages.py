@@ -13,6 +13,7 @@ from conformance.check_result import Checked, Found
 from conformance.expectations import Expectation
 from conformance.explanations.catalogue import explanations
 from conformance.message_rows import Rows, compare
+from conformance.phrases import french, french_context
 from web.layout import page, text
 from web.words import word
 
@@ -216,20 +217,19 @@ def _rule(rule: str, language: str) -> str:
 def _answered(one: Answered, language: str) -> str:
     code = f"<code>{text(one.code)}</code> " if one.code else ""
     said = text(one.said)
-    known = explanations().get(one.rule)
-    if language == "fr" and known is not None:  # what goes over the wire is English
-        said = f'{text(known.statement.of("fr"))}<br><span class="quiet" lang="en">{said}</span>'
+    if language == "fr":  # what goes over the wire is English
+        known = explanations().get(one.rule)
+        ours = french_context(one.said) or (known.statement.of("fr") if known is not None else "")
+        said = f'{text(ours)}<br><span class="quiet" lang="en">{said}</span>' if ours else said
     return f'<div class="finding {text(one.level)}">{_rule(one.rule, language)} {code}{said}</div>'
 
 
 def _found(one: Found, view: MessageView, language: str) -> str:
-    statement, remedy = one.explained(language)
-    where = text(one.part)
+    where = text(french(one.part) if language == "fr" else one.part)
     if one.line and not one.part:
         at = view.request.index_of(one.line, one.column)
         where = f'<a href="#q{at}">{text(word("line", language))} {one.line}:{one.column}</a>'
-    said = one.message if language == "en" or not statement else statement
-    hint = (one.remedy if language == "en" else remedy) or one.remedy
+    said, hint = one.said(language), one.hint(language)
     value = f" <code>{text(one.value[:200])}</code>" if one.value else ""
     return (
         f'<div class="finding {one.level.value}">{_rule(one.rule, language)} '
@@ -251,7 +251,7 @@ def _rows(rows: Rows, found: Sequence[Found], prefix: str, language: str) -> str
             f'<td class="n">{row.line if row.first else ""}</td><td>{text(row.text)}</td></tr>'
         )
         lines += [
-            f'<tr class="note"><td class="n"></td><td>{_rule(one.rule, language)} {text(one.message)}</td></tr>' for one in hit
+            f'<tr class="note"><td class="n"></td><td>{_rule(one.rule, language)} {text(one.said(language))}</td></tr>' for one in hit
         ]
     cut = f'<p class="quiet">{text(word("cut", language))}</p>' if rows.cut else ""
     return f'<div class="rows"><table>{"".join(lines)}</table></div>{cut}'

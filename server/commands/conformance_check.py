@@ -115,24 +115,24 @@ def as_text(checked: Checked, language: str) -> str:
 
 
 def _block(found: Found, language: str) -> list[str]:
+    from conformance.phrases import french
+
     place = f"{found.line}:{found.column}" if found.line else "-"
-    where = f" [{found.part}]" if found.part else ""
+    where = f" [{french(found.part) if language == 'fr' else found.part}]" if found.part else ""
+    message = found.said(language)
     level = _LEVELS[language].get(found.level.value, found.level.value)
     about = f"{found.subject}: " if found.subject and found.subject not in found.message else ""
     value = f" ('{found.value[:120]}')" if found.value and found.value not in found.message else ""
-    lines = [f"  {place}{where} {level} {found.rule}: {about}{found.message}{value}"]
-    statement, remedy = found.explained(language)
-    if language == "fr" and statement:
-        lines += [f"      {statement}", f"      {remedy}"]
-    elif found.remedy:
-        lines.append(f"      {found.remedy}")
+    lines = [f"  {place}{where} {level} {found.rule}: {about}{message}{value}"]
+    statement = found.explained(language)[0] if language == "fr" else ""
+    lines += [f"      {said}" for said in (statement, found.hint(language)) if said]
     if found.section:
         lines.append(f"      {found.section}")
     return lines
 
 
 def as_dict(checked: Checked) -> dict[str, object]:
-    """For a program: findings with their statement and remedy in both languages."""
+    """For a program: findings with their statement and remedy in both languages; `message_fr` is `message` in French."""
     return {
         "file": checked.name, "kind": checked.kind, "readable": checked.readable, "says": checked.says,
         "findings": [_finding(found) for found in checked.found],
@@ -144,6 +144,7 @@ def _finding(found: Found) -> dict[str, object]:
     return {
         "rule": found.rule, "level": found.level.value, "line": found.line, "column": found.column, "part": found.part,
         "subject": found.subject, "value": found.value, "message": found.message, "remedy": found.remedy,
+        "message_fr": found.said("fr"),
         "section": found.section, "statement": {name: text[0] for name, text in texts.items()},
         "fix": {name: text[1] for name, text in texts.items()},
     }  # fmt: skip

@@ -379,10 +379,12 @@ def test_french_and_json(tmp_path: Path) -> None:
     (tmp_path / "wrong.http").write_bytes(bent("20240131101500<", "2024-01-31<"))
     status, text = run(str(tmp_path / "wrong.http"), "--lang", "fr")
     assert status == 1 and "erreur DE-406" in text and "L'attribut creationTime" in text and "Convertissez en UTC" in text
+    assert "l'heure contient autre chose que des chiffres" in text
     (tmp_path / "entry.xml").write_text('<r:ExtrinsicObject xmlns:r="urn:oasis:names:tc:ebxml-regrep:xsd:rim:3.0" id="a"/>')
     assert "ExtrinsicObject, jugé comme dans ITI-41" in run(str(tmp_path / "entry.xml"), "--lang", "fr")[1]
     told = json.loads(run(str(tmp_path / "wrong.http"), "--json")[1])
     assert told[0]["findings"][0]["rule"] == "DE-406" and told[0]["findings"][0]["statement"]["fr"].startswith("L'attribut")
+    assert told[0]["findings"][0]["message_fr"] == "l'heure contient autre chose que des chiffres"
 
 
 def test_a_domain_judges_codes(tmp_path: Path) -> None:
