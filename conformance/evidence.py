@@ -22,7 +22,7 @@ from conformance.explanations.catalogue import explanations
 from conformance.result import CaseResult, Required, Run, Status
 
 _STAMP = (1980, 1, 1, 0, 0, 0)
-_UNSAFE = str.maketrans(dict.fromkeys('/\\:*?"<>| ', "_"))
+_UNSAFE = str.maketrans(dict.fromkeys(['/', *'\\:*?"<>| \x7f', *map(chr, range(32))], "_"))
 
 
 def codes_of(case: CaseResult) -> tuple[str, ...]:
@@ -39,8 +39,10 @@ def write_evidence(run: Run, path: Path) -> None:
             by_code.setdefault(code, []).append(case)
     manifest: dict[str, str] = {}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        folders: set[str] = set()
         for code in sorted(by_code):
-            for name, content in _files(code, by_code[code], required.get(code)):
+            folder = _folder(code, folders)
+            for name, content in _files(folder, code, by_code[code], required.get(code)):
                 archive.writestr(zipfile.ZipInfo(name, _STAMP), content, zipfile.ZIP_DEFLATED)
                 manifest[name] = hashlib.sha256(content).hexdigest()
         head = {"target": run.target, "profile": run.profile, "suite": run.suite, "started": run.started, "kit": run.software}
@@ -48,8 +50,18 @@ def write_evidence(run: Run, path: Path) -> None:
         archive.writestr(zipfile.ZipInfo("manifest.json", _STAMP), whole.encode(), zipfile.ZIP_DEFLATED)
 
 
-def _files(code: str, cases: list[CaseResult], required: Required | None) -> Iterator[tuple[str, bytes]]:
-    folder = code.translate(_UNSAFE)
+def _folder(code: str, taken: set[str]) -> str:
+    """The directory of a code: none leads out of the archive, whatever a vendor's own case has as code, and no two share one."""
+    name = made = code.translate(_UNSAFE).strip(".") or "_"
+    number = 1
+    while made.casefold() in taken:
+        number += 1
+        made = f"{name}-{number}"
+    taken.add(made.casefold())
+    return made
+
+
+def _files(folder: str, code: str, cases: list[CaseResult], required: Required | None) -> Iterator[tuple[str, bytes]]:
     yield f"{folder}/rule.txt", (_required_text(required) if required else _rule_text(code, cases)).encode()
     asked = [case for case in cases if case.status is not Status.SKIPPED]
     uncovered = required is not None and not required.cases
@@ -60,11 +72,13 @@ def _files(code: str, cases: list[CaseResult], required: Required | None) -> Ite
         "cases": [_verdict(case) for case in cases],
     }
     yield f"{folder}/verdict.json", json.dumps(verdict, ensure_ascii=False, indent=1).encode()
+    inside: set[str] = set()
     for case in cases:
+        inner = _folder(case.id, inside)
         for number, step in enumerate(case.steps, 1):
             for which, message in (("request", step.request), ("response", step.response)):
                 if message:
-                    yield f"{folder}/{case.id.translate(_UNSAFE)}/{number:02}-{which}.http", message.octets
+                    yield f"{folder}/{inner}/{number:02}-{which}.http", message.octets
 
 
 def _word(asked: list[CaseResult]) -> str:

@@ -13,7 +13,7 @@ from conformance.evidence import write_evidence
 from conformance.junit import build_junit
 from conformance.pdf import build_pdf
 from conformance.report_html import build_html
-from conformance.result import Run
+from conformance.result import Run, Status
 
 #: So many earlier runs are remembered.
 _REMEMBERED = 50
@@ -44,6 +44,15 @@ def _history(path: Path) -> list[dict[str, Any]]:
     """The summaries in an earlier report.json of the folder; none where there is no readable one."""
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
-        return [one for one in read["history"] if {"started", "counts", "bad"} <= one.keys()][-_REMEMBERED:]
+        return [one for one in read["history"] if _is_summary(one)][-_REMEMBERED:]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []
+
+
+def _is_summary(one: dict[str, Any]) -> bool:
+    """Whether it is what `summary` has made: the file may have come from elsewhere."""
+    started, counts, bad = one.get("started"), one.get("counts"), one.get("bad")
+    if not (isinstance(started, str) and isinstance(counts, dict) and isinstance(bad, list)):
+        return False
+    statuses = {status.value for status in Status}
+    return all(name in statuses and type(count) is int for name, count in counts.items()) and all(isinstance(id, str) for id in bad)

@@ -15,7 +15,7 @@ import pytest
 from lxml import etree
 
 from conformance import report, report_words
-from conformance.evidence import codes_of
+from conformance.evidence import codes_of, write_evidence
 from conformance.report_html import build_html
 from conformance.result import Anchor, CaseResult, Finding, Message, Run, Status, StepResult, Text, Told
 from tests.web.listener import browsing
@@ -70,6 +70,33 @@ def test_the_five_files(tmp_path: Path, language: str) -> None:
     assert ("It must be refused." if language == "en" else "Il doit être refusé.") in page
     assert ("not offered" if language == "en" else "non offert") in page
     assert Run.of_json(json.loads((tmp_path / "report.json").read_bytes())).cases == _ALL
+
+
+@pytest.mark.parametrize(
+    "code", ["..", ".", "", "a\x00b", "/etc/x", "..\\..\\x", "../../x", "DMP_12_3", "dmp_12_3", "C:x", "con\n"]
+)
+def test_no_code_leads_out_of_the_archive(tmp_path: Path, code: str) -> None:
+    """A vendor's own cases bring their codes, and an archive is unpacked by somebody else."""
+    write_evidence(_run(_case("../c-1", Status.FAILED, requirements=(code, "DMP 12/3"))), tmp_path / "evidence.zip")
+    with zipfile.ZipFile(tmp_path / "evidence.zip") as archive:
+        names = archive.namelist()
+    assert len({name.casefold() for name in names}) == len(names)
+    assert sum(name.endswith("/verdict.json") for name in names) == 3
+    for name in names:
+        assert re.fullmatch(r"[^/\\\x00-\x1f:]+(?:/[^/\\\x00-\x1f:]+)*", name) and not {".", ".."} & set(name.split("/")), name
+
+
+@pytest.mark.parametrize(
+    "history",
+    [5, [5], [{"started": 5, "counts": {}, "bad": []}], [{"started": "x", "counts": {"<script>": 1}, "bad": []}],
+     [{"started": "x", "counts": {"passed": "<script>"}, "bad": []}], [{"started": "x", "counts": [], "bad": 3}],
+     [{"started": "x", "counts": {"passed": True}, "bad": []}], [{"started": "x", "counts": {"passed": 1}, "bad": [[]]}]],
+)  # fmt: skip
+def test_a_report_of_somebody_else_in_the_folder_is_left_out(tmp_path: Path, history: object) -> None:
+    (tmp_path / "report.json").write_text(json.dumps({"history": history}))
+    report.write(_run(*_ALL), tmp_path, "en")
+    assert len(json.loads((tmp_path / "report.json").read_bytes())["history"]) == 1
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").count("<script>") == 1
 
 
 def test_the_page_asks_for_nothing_and_allows_only_its_own_script(tmp_path: Path) -> None:
