@@ -55,6 +55,10 @@ OUT_OF_REACH: dict[str, Text] = {
         "it is asked of the operator's commands, which send no message",
         "elle est posée aux commandes de l'exploitant, qui n'envoient aucun message",
     ),
+    "ACC-017": Text(
+        "the bound is set by the operator, off by default, and counts what a caller did within an hour",
+        "la limite est un réglage de l'exploitant, désactivé par défaut, qui compte ce qu'un appelant a fait en une heure",
+    ),
     "ACC-016": Text(
         "it is asked between a repository and its registry elsewhere, for which no client can stand",
         "elle est posée entre un entrepôt et son registre distant, dont aucun client ne peut tenir lieu",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from lxml import etree
 
-from conformance import records
+from conformance import authorisations, records
 from conformance.case import Expect
 from conformance.exchange import Exchanged
 from conformance.phrases import french
@@ -25,6 +25,7 @@ _PARSER = etree.XMLParser(resolve_entities=False, no_network=True)
 _ANSWERS = {
     "ITI-44": ("urn:hl7-org:v3:MCCI_IN000002UV01",),
     records.TRANSACTION: records.ANSWERS,
+    authorisations.TRANSACTION: authorisations.ANSWERS,
     "ITI-61": (
         "urn:ihe:iti:2010:RegisterOnDemandDocumentEntryResponse",
         "urn:ihe:iti:2010:RegisterOnDemandDocumentResponse",
@@ -66,6 +67,8 @@ def read_reply(transaction: str, exchanged: Exchanged) -> Reply:
             _read_v3(reply, answer.body)
         elif transaction == records.TRANSACTION:
             _read_record(reply, answer.body)
+        elif transaction == authorisations.TRANSACTION:
+            _read_authorisation(reply, answer.body)
         else:
             reply.status = answer.status
             reply.told = [Told(e.code, e.context, e.severity, e.location) for e in answer.errors]
@@ -99,6 +102,16 @@ def _read_record(reply: Reply, body: etree._Element) -> None:
     reply.codes = [code for code, _ in details]
     if not reply.status:
         reply.unreadable = "no acknowledgement"
+
+
+def _read_authorisation(reply: Reply, body: etree._Element) -> None:
+    status, context = authorisations.read_status(body)
+    if not status:
+        reply.unreadable = "no acknowledgement"
+        return
+    reply.status = "Success" if status == authorisations.DONE else "Failure"
+    if reply.status == "Failure":
+        reply.codes, reply.told = [status], [Told(status, context, _ERROR)]
 
 
 def _read_fault(reply: Reply, body: etree._Element) -> None:

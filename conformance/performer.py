@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from conformance import messages, records
+from conformance import authorisations, messages, records
 from conformance.case import REFUSED, Case, Expect, Step
 from conformance.change import ChangeError, changed
 from conformance.exchange import Connections, Exchanged, ExchangeError, Unreachable, mllp
@@ -67,6 +67,7 @@ TITLES = {
     "ITI-64": Text("Notify XAD-PID Link Change", "Changement de rattachement d'un patient"),
     "ITI-86": Text("Remove Documents", "Suppression de documents"),
     "ITI-92": Text("Restricted Update Document Set", "Mise à jour restreinte"),
+    "DMP-habilitations": Text("Authorisations", "Habilitations"),
     "DMP-patients": Text("The record as a whole", "Gestion du dossier patient partagé"),
 }
 
@@ -294,6 +295,8 @@ class Performer:
             return self._exchange(step, messages.identity_v3(step.feed, cx, prior, next(scene.oids)), scene, result)
         if step.send == records.TRANSACTION:
             return self._exchange(step, records.record_message(step.feed, cx, next(scene.oids)), scene, result)
+        if step.send == authorisations.TRANSACTION:
+            return self._exchange(step, authorisations.request(step.feed, step.prior), scene, result)
         text = messages.identity_v2(step.feed, cx, prior, str(self.names.number()))
         done, begun = self._begin(step, result)
         try:
@@ -387,4 +390,6 @@ def _action_of(step: Step) -> str:
     """wsa:Action where it is not that of the transaction: one address takes several messages."""
     if step.send == "ITI-44":
         return f"urn:hl7-org:v3:{messages.INTERACTIONS[step.feed]}"
+    if step.send == authorisations.TRANSACTION:
+        return authorisations.action_of(step.feed)
     return records.action_of(step.feed) if step.send == records.TRANSACTION else ""

@@ -207,6 +207,7 @@ def _of_base(base: str) -> Target:
         "ITI-51": f"{root}/xds/iti51",
         "ITI-44": f"{root}/xds/iti44",
         "DMP-patients": f"{root}/dmp/patients",
+        "DMP-habilitations": f"{root}/dmp/habilitations",
     }
     return Target(root, endpoints, frozenset(_CARNET_OPTIONS))
 
@@ -246,7 +247,7 @@ def _of_file(path: Path) -> Target:
 
 
 def _endpoints(table: Mapping[str, Any], path: Path) -> dict[str, str]:
-    known = {*REGISTRY, *REPOSITORY, "ITI-51", "ITI-44", "DMP-patients", "registry", "repository"}
+    known = {*REGISTRY, *REPOSITORY, "ITI-51", "ITI-44", "DMP-patients", "DMP-habilitations", "registry", "repository"}
     unknown = set(table) - known
     if unknown:
         raise TargetError(f"{path}: [endpoints] {', '.join(sorted(unknown))}: known are {', '.join(sorted(known))}")

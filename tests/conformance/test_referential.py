@@ -17,6 +17,7 @@ from conformance.referential import NONE, ReferentialError, read_referentials, s
 from conformance.report_html import build_html
 from conformance.result import CaseResult, Required, Run, Status, Text
 from tests.conformance.test_run_command import carnet
+from tests.server_process import ROOT
 
 SUITE = read_suite()
 RIGHT = """
@@ -94,6 +95,15 @@ def test_what_is_wrong_is_named(old: str, new: str, told: str, tmp_path: Path) -
     file.write_text(RIGHT.replace(old, new))
     with pytest.raises(ReferentialError, match=re.escape(told)):
         read_referentials((str(file),), "", SUITE)
+
+
+def test_the_one_of_the_page_is_read(tmp_path: Path) -> None:
+    blocks = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "conformance.md").read_text(), re.DOTALL)
+    (block,) = [block for block in blocks if "[[requirement]]" in block]
+    file = tmp_path / "page.toml"
+    file.write_text(block)
+    first, second = read_referentials((str(file),), "", SUITE)
+    assert "as-valid-rplc" in first.cases and second.reason
 
 
 def test_what_cannot_be_together_is_named(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_who_is_calling_and_a_server_that_knows_no_signatures(pki: Path, tmp_pat
     with secured(tmp_path / "data", pki, "signed_messages=off", "sign_answers=never") as server:
         result = run(over_tls(server, pki, {"secure"}), asking({"secure"}) + others)
         assert len(passes(result)) > 50
-        assert {case.id for case in result.cases if ended(case)} == {"card-foreign", "card-expired", "card-none"}
+        assert {case.id for case in result.cases if ended(case)} == {"card-foreign", "card-use", "card-expired", "card-none"}
         result = run(over_tls(server, pki, {"signed", "signed-sets"}), about)
     assert [case.status for case in result.cases] == [Status.FAILED] * 4
     unsigned = [finding for case in result.cases for _, finding in case.findings if finding.check == "signature"]
@@ -102,7 +102,7 @@ def test_signed_messages_and_signed_sets(pki: Path, tmp_path: Path) -> None:
     passed = passes(result)
     assert len([id for id in passed if id.startswith("signed-")]) == 38
     assert len([id for id in passed if id.startswith("signer-")]) == 6
-    assert len([id for id in passed if id.startswith("set-")]) == 18
+    assert len([id for id in passed if id.startswith("set-")]) == 19
     octets = next(case.steps[-1].response.body for case in result.cases if case.id == "signed-query")
     assert problems(pki, octets) == ["", "SIG-033", "SIG-033"]
     assert problems(pki, octets.replace(b"ResponseStatusType:Success", b"ResponseStatusType:Failure")) == ["SIG-019"] * 3
@@ -146,10 +146,11 @@ def test_rights_masking_and_sets_with_a_warning(pki: Path, tmp_path: Path) -> No
         "CARNET_SECURITY_DOCUMENT_SIGNATURES": "warn",
         "CARNET_DOMAIN_FOLDER": str(tmp_path / "domains"),
         "CARNET_DOMAIN_PROFILE": "rights",
+        "CARNET_DOMAIN_DMP_SERVICES": "true",
     }
     names = tuple(f"NAMED{number}^^^&1.2.250.1.999.9&ISO" for number in (1, 2))
     people = {row.name: row.identifier for row in TestAuthority(pki).issued()}
-    options = {"dmp-rights", "signed-sets-warned"}
+    options = {"dmp-rights", "signed-sets-warned", "dmp-services"}
     with ServerProcess(tmp_path / "data", environ=environ) as server:
         add_patients(tmp_path / "data")(names)
         database = open_database(f"sqlite:///{tmp_path / 'data' / 'carnet.sqlite'}")
@@ -157,7 +158,7 @@ def test_rights_masking_and_sets_with_a_warning(pki: Path, tmp_path: Path) -> No
             Rights(database).give(names[0], Right.AUTHORISED, people[name])
         database.close()
         passed = passes(run(acting(read_target(server.url, patients=names), pki, options), asking(options)))
-    assert len(passed) == 20 and "rights-masked" in passed and "set-changed-warned" in passed
+    assert len(passed) == 21 and "rights-masked" in passed and "set-changed-warned" in passed
     environ["CARNET_SECURITY_CONSENT_POLICIES"] = "SHARING"
     with ServerProcess(tmp_path / "data", environ=environ) as server:
         target = acting(read_target(server.url, patients=names), pki, options | {"consent"})
@@ -179,7 +180,7 @@ def test_french_signed_sets(pki: Path, tmp_path: Path) -> None:
 def test_the_servers_here_have_every_option_and_rules_exist() -> None:
     cases = chosen(SUITE, ["secure"])
     sets = (
-        {"secure"}, {"secure", "signed", "signed-sets"}, {"dmp-rights", "signed-sets-warned", "consent"},
+        {"secure"}, {"secure", "signed", "signed-sets"}, {"dmp-rights", "signed-sets-warned", "consent", "dmp-services"},
         {"signed-sets", "ci-sis"}, {"secure", "issuers"}, {"signed-sets-only"},
     )  # fmt: skip
     assert {case.id for case in cases} == {case.id for options in sets for case in asking(options)}
