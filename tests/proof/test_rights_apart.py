@@ -7,20 +7,27 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from lxml import etree
 
 from metadata.rules.rule import Refused
-from metadata.vocabulary import ErrorCode
+from metadata.vocabulary import ErrorCode, ResponseStatus, Transaction
 from registry.record import Records
 from registry.rights import Right
-from server.relay import RemoteAccess
-from soap.call import Caller
+from schemas.namespaces import WSSE, q
+from security.identity import Assertion
+from server.__main__ import program
+from server.preparation import prepare
+from server.relay import PassedOn, RemoteAccess, caller_passed_on, security_passed_on
+from server.settings import load
+from server.wiring import handlers, open_kit
+from soap.call import Answer as Answered
+from soap.call import Call, Caller
 from soap.client import Client
-from tests.nist.target import run_command
 from tests.nist.wire import Answer
 from tests.proof.messages import Entry, Submission, query, quoted, retrieval
 from tests.proof.rights_apart import ApartWorld, open_apart
@@ -190,7 +197,7 @@ def test_the_trail_of_the_registry_names_who_calls_the_repository(
     patient, plain, _ = masked
     assert list(world.retrieve(people["NM"].says(patient), [plain]).documents()) == [plain.uid]
     show = ["audit", "show", "--data", str(world.data), "--patient", patient, "--json"]
-    told = json.loads(run_command([sys.executable, "-m", "server", *show]))
+    told = json.loads(CliRunner().invoke(program, show).output)
     assert [one for one in told if "ITI-18" in json.dumps(one) and people["NM"].subject in json.dumps(one)], told
 
 
@@ -215,3 +222,34 @@ def test_without_a_registry_that_answers_nothing_is_given() -> None:
         with pytest.raises(Refused) as refused:
             ask(Caller(), ["1.2.3"])
         assert [one.code for one in refused.value.findings] == [ErrorCode.XDSRegistryNotAvailable]
+
+
+def test_without_a_matrix_the_caller_is_passed_on_where_that_is_set(tmp_path: Path) -> None:
+    """role.relay, under the policy `ihe`."""
+    elsewhere = {"role.role": "repository", "role.registry_url": "https://registry.example/xds/registry"}
+    for relay in (False, True):
+        settings = load(options={"store.data": str(tmp_path), **elsewhere, "role.relay": relay}, environ={})
+        prepare(settings)
+        kit = open_kit(settings)
+        try:
+            assert all(isinstance(one, PassedOn) is relay for one in handlers(kit).values())
+            assert (kit.relay is not None and kit.relay.security is security_passed_on) is relay
+        finally:
+            kit.close()
+
+
+def test_the_assertion_of_the_call_is_passed_on_and_of_no_other(world: ApartWorld, people: dict[str, Person]) -> None:
+    said = people["NM"].says(world.patient())
+    header = etree.Element(q(WSSE, "Security"))
+    header.append(etree.fromstring(said))
+    sent: list[bytes] = []
+
+    def handler(call: Call) -> Answered:
+        sent.append(security_passed_on(Transaction.ITI_42))
+        assert caller_passed_on() is call.caller
+        return Answered([], ResponseStatus.SUCCESS)
+
+    for caller in (Caller(assertion=Assertion("_1", "CN=A", "1")), Caller()):
+        PassedOn(handler)(Call(Transaction.ITI_41, etree.Element("x"), caller=caller, headers=[header]))
+    assert etree.fromstring(sent[0]).tag == q(WSSE, "Security") and people["NM"].subject.encode() in sent[0]
+    assert sent[1] == security_passed_on(Transaction.ITI_42) == b"" and caller_passed_on() == Caller()
