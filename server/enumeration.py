@@ -15,13 +15,13 @@ import time
 from collections.abc import Callable, Iterator
 
 from metadata.vocabulary import ErrorCode
-from security.rules_access import NO_CONSENT, NOT_AUTHORISED
+from security.rules_access import NO_CONSENT, NOT_AUTHORISED, TOO_MANY_PATIENTS
 from security.rules_vihf import OTHER_PATIENT
 from soap.call import Caller
 from soap.endpoint import Exchange
 
 LOG = logging.getLogger("carnet.trust")
-_REFUSALS = frozenset({NOT_AUTHORISED.id, NO_CONSENT.id, OTHER_PATIENT.id})
+_REFUSALS = frozenset({NOT_AUTHORISED.id, NO_CONSENT.id, OTHER_PATIENT.id, TOO_MANY_PATIENTS.id})
 _WINDOW = 3600.0
 #: Callers that are counted at once; further ones wait for the next hour.
 _CALLERS = 10_000
