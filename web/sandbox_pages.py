@@ -251,7 +251,8 @@ def _rows(rows: Rows, found: Sequence[Found], prefix: str, language: str) -> str
             f'<td class="n">{row.line if row.first else ""}</td><td>{text(row.text)}</td></tr>'
         )
         lines += [
-            f'<tr class="note"><td class="n"></td><td>{_rule(one.rule, language)} {text(one.said(language))}</td></tr>' for one in hit
+            f'<tr class="note"><td class="n"></td><td>{_rule(one.rule, language)} {text(one.said(language))}</td></tr>'
+            for one in hit
         ]
     cut = f'<p class="quiet">{text(word("cut", language))}</p>' if rows.cut else ""
     return f'<div class="rows"><table>{"".join(lines)}</table></div>{cut}'

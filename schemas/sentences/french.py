@@ -71,8 +71,11 @@ class Sentences:
         for pattern in self._patterns:
             values = pattern.values(text)
             if values is not None:
-                return _SAID.sub(lambda place, said=values: self._placed(said[place[1]], bool(place[2]), depth), pattern.french)
+                return self._filled(pattern.french, values, depth)
         return None
+
+    def _filled(self, sentence: str, values: Mapping[str, str], depth: int) -> str:
+        return _SAID.sub(lambda place: self._placed(values[place[1]], bool(place[2]), depth), sentence)
 
     def _with_detail(self, text: str, depth: int) -> str | None:
         """A whole sentence, a colon, and what was met."""

@@ -48,7 +48,7 @@ _PARTS = {
     "the coded value has x0x codingSchemex1x", "the slot name 'x0x' x1x", "Add an Association of type x0x from the SubmissionSet to itx1x.",
     "x0x x1x cannot be x2x", "there is no x0x x1x", "x0x is not allowed herex1x: expected is x2x", "no closing boundary x0x up to x1x",
     "Actions served here: ", "this repository holds another document under this uniqueId, with another x0x", "x0x of x1x",
-    " (reference x0x)", "the store failed", "the store has no room left", 
+    " (reference x0x)", "the store failed", "the store has no room left",
 }  # fmt: skip
 #: What is looked for, written into a message or a database, or says the value of a rule's row; INS-NIR (test) is a name.
 _NO_SENTENCES = {
@@ -67,7 +67,7 @@ _NOBODY = re.compile(r"^(ITI |ITI$|CI-SIS|DMP|HL7 |RFC |SOAP 1.2 Part|XML 1|WS-|
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_each_sentence_has_a_french_one(source: str) -> None:
-    said = sorted({text for text in sentences(ROOT / f"{source}.py")})
+    said = sorted(set(sentences(ROOT / f"{source}.py")))
     assert [text for text in said if known_french(text) is None] == []
 
 
@@ -111,7 +111,7 @@ def _silent(tree: ast.Module) -> Iterator[ast.AST]:
                 yield from (inner for part in node.keywords if part.arg in _SILENT_WORDS for inner in ast.walk(part))
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             names = [target.id for target in getattr(node, "targets", [getattr(node, "target", None)]) if isinstance(target, ast.Name)]
-            if any(name.isupper() and name.endswith(("_REMEDY", "_SECTION")) or name.startswith("_SQL") for name in names):
+            if any((name.isupper() and name.endswith(("_REMEDY", "_SECTION"))) or name.startswith("_SQL") for name in names):
                 yield from ast.walk(node)
 
 
@@ -156,3 +156,26 @@ def test_a_place_holds_anything() -> None:
 
 def test_kinds_are_words_of_the_standard() -> None:
     assert all(known_french(kind.value) is None for kind in ObjectKind)
+
+
+#: Values of the refusals of trust that are names and identifiers, or that only one language has.
+_VALUES = {"log", "reason_en", "reason_fr", "subject", "uri", "part", "algorithm", "name", "document"}
+
+
+def denied_values(path: Path) -> Iterator[str]:
+    """The sentences that refusals of trust take as values: what stands in `denied(...)`, or is named `problem` before it."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        values: list[ast.expr] = []
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in ("denied", "_form", "_wrong"):
+            values = [part.value for part in node.keywords if part.arg not in _VALUES] + list(node.args)
+        elif isinstance(node, ast.Assign) and any(isinstance(name, ast.Name) and name.id == "problem" for name in node.targets):
+            values = [node.value]
+        for value in values:
+            branches = [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]
+            yield from (text for text in map(_text, branches) if " " in re.sub(r"x\dx", "", text).strip(" ';,"))
+
+
+@pytest.mark.parametrize("path", [*sorted((ROOT / "security").glob("*.py")), ROOT / "soap/signing.py", ROOT / "repository/signed_sets.py"],
+                         ids=lambda path: path.name)  # fmt: skip
+def test_what_a_refusal_of_trust_takes_as_a_value_has_a_french_one(path: Path) -> None:
+    assert [text for text in sorted(set(denied_values(path))) if known_french(text) is None] == []

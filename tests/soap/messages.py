@@ -152,7 +152,9 @@ class Got:
 
     @property
     def rule(self) -> str:
-        """The rule id in the detail of a fault, "" where the answer is none."""
+        """The rule id in the detail of a fault, "" where the answer is none. A fault of SOAP 1.2 says its reason twice."""
+        languages = self.envelope.xpath("//*[local-name()='Reason']/*[local-name()='Text']/@xml:lang")
+        assert languages in ([], ["en", "fr"]), self.reason
         return str(self.envelope.xpath("string(//*[local-name()='Diagnosis']/@rule)"))
 
     @property

@@ -387,7 +387,7 @@ def test_who_is_calling_is_asked_before_anything_is_done(tmp_path: Path) -> None
 
     def identify(environ: Any, headers: Any) -> Caller:
         seen.append((environ["REMOTE_ADDR"], [etree.QName(h).localname for h in headers]))
-        raise Fault(FaultCode.SENDER, "who are you", rule="SEC-1", status=403)
+        raise Fault(FaultCode.SENDER, "who are you", rule="SEC-1", status=403, reason_fr="qui êtes-vous")
 
     recorder = Recorder(tmp_path, identify=identify)
     got = recorder.post(mtom(document=bytes(100_000)))

@@ -10,6 +10,7 @@ import pytest
 from metadata.rules.removal import DELETE_ALL, RULES, Removal, RemovalPolicy, check
 from metadata.rules.rule import Existing
 from metadata.vocabulary import AssociationType, AvailabilityStatus, ObjectKind
+from schemas.sentences.french import known_french
 
 HAS_MEMBER, APND = AssociationType.HAS_MEMBER.urn, AssociationType.APND.urn
 OTHER_SCOPE = DELETE_ALL.replace("DeleteAll", "DeleteRepositoryItemOnly")
@@ -93,6 +94,7 @@ def test_a_case_trips_its_rule_and_no_other(id: str) -> None:
     findings = check(removal, world(), policy)
     assert [(f.rule, f.object) for f in findings] == [(id, about)]
     (finding,) = findings
+    assert known_french(finding.message), "said in English only"
     assert about in finding.text() and f"[{id}, ITI RMD" in finding.text()
 
 

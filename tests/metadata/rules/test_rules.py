@@ -34,6 +34,7 @@ from metadata.rules.limited import ACCEPT_LIMITED_METADATA
 from metadata.rules.rule import Finding, Rule
 from metadata.rules.table import RULES, check, check_documents, check_facts, rule
 from metadata.vocabulary import Actor, ErrorCode, Severity, Transaction
+from schemas.sentences.french import known_french
 
 CASES = messages() + french_messages()
 REGISTRY, REPOSITORY = Actor.REGISTRY, Actor.REPOSITORY
@@ -124,6 +125,7 @@ def test_a_broken_rule_is_found_and_no_other(id: str, message: Message) -> None:
     context = message.context()
     findings = check(context)
     assert ids(findings) == {id}, [f.text() for f in findings]
+    assert [f.message for f in findings if known_french(f.message) is None] == [], "said in English only"
     assert list(rule(id).check(context)) == findings, "a rule alone judges as the table in one pass"
     for finding in findings:
         assert (finding.code, finding.section, finding.severity) == (
