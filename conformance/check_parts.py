@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from tempfile import gettempdir
 
 from lxml import etree
@@ -22,7 +21,7 @@ from soap.staging import FolderStaging, Part
 
 INCLUDE, _DOCUMENT = q(XOP, "Include"), q(XDS, "Document")
 #: Only what is larger than `LIMITS.memory` ever goes to a file there.
-STAGING = FolderStaging(Path(gettempdir()) / "carnet-check")
+STAGING = FolderStaging(gettempdir())
 
 
 @dataclass(slots=True)

@@ -55,4 +55,5 @@ def _is_summary(one: dict[str, Any]) -> bool:
     if not (isinstance(started, str) and isinstance(counts, dict) and isinstance(bad, list)):
         return False
     statuses = {status.value for status in Status}
-    return all(name in statuses and type(count) is int for name, count in counts.items()) and all(isinstance(id, str) for id in bad)
+    right = all(name in statuses and type(count) is int for name, count in counts.items())
+    return right and all(isinstance(id, str) for id in bad)

@@ -8,7 +8,7 @@ from random import Random
 
 from tests.model.registry_model import RegistryModel, new_uuid
 from tests.model.submitting import CODES, SOURCES, TIMES, TITLES
-from tests.proof.messages import QUERIES, query, quoted, single
+from tests.proof.messages import query, quoted, single
 from tests.registry.search_model import APPROVED, DEPRECATED, OFFLINE, ON_DEMAND, ONLINE, STABLE, Slots, World
 from tests.registry.search_worlds import RELATIONS
 
@@ -18,12 +18,6 @@ PATTERNS = ["%Martin%", "^Martin^Jean^^^Dr", "%", "_Martin%", "%'%", "50%[x]%", 
 REFERENCE_PATTERNS = ["ACC%", "ORD_9^^^&1.2.3&ISO^urn:ihe:iti:xds:2013:order", "%&1.2.3&%", "nothing"]
 TITLE_PATTERNS = [*TITLES, "%été%", "compte%"]
 
-MORE_QUERIES = {
-    "FindDocumentsByTitle": "ab474085-82b5-402d-8115-3f37cb1e2405",
-    "FindDocumentsForMultiplePatients": "3d1bdb10-39a2-11de-89c2-2f44d94eaa9f",
-    "FindFoldersForMultiplePatients": "50d3f5ac-39a2-11de-a1ca-b366239e58df",
-    "FindDocumentsByReferenceIdForMultiplePatients": "1191642d-86c4-42d8-b784-f95445f9f0d5",
-}
 _BARE = ("From", "To", "MetadataLevel")
 _SINGLE = ("PatientId", "patientId", "XDSSubmissionSetAuthorPerson")
 
@@ -45,7 +39,7 @@ class Question:
         """query:AdhocQueryRequest."""
         many = self.name.endswith("MultiplePatients")
         pairs = [(name, written(name, values, many)) for name, repetitions in self.slots.items() for values in repetitions]
-        return query({**QUERIES, **MORE_QUERIES}.get(self.name, self.name), pairs, self.return_type)
+        return query(self.name, pairs, self.return_type)
 
 
 def written(name: str, values: list[str], many_patients: bool = False) -> list[str]:

@@ -14,6 +14,7 @@ from metadata.query_table import AT_LEAST_ONE, EXACTLY_ONE, QUERIES, QUERY_BY_ID
 from metadata.query_values import QueryValueError, split_value
 from metadata.rules.rule import Finding, Refused
 from metadata.vocabulary import Transaction
+from tests.proof.messages import QUERIES as STANDARD
 
 IDS = {query.name: query.id for query in QUERIES}
 STATUS = "urn:oasis:names:tc:ebxml-regrep:StatusType:"
@@ -42,24 +43,9 @@ def codes(name: str, *slots: tuple[str, ...], return_type: str = "LeafClass") ->
 
 def test_the_fourteen_queries_have_the_ids_of_the_standard() -> None:
     """ITI TF-2: 3.18.4.1.2.4, typed again."""
-    standard = {
-        "FindDocuments": "14d4debf-8f97-4251-9a74-a90016b0af0d",
-        "FindSubmissionSets": "f26abbcb-ac74-4422-8a30-edb644bbc1a9",
-        "FindFolders": "958f3006-baad-4929-a4de-ff1114824431",
-        "GetAll": "10b545ea-725c-446d-9b95-8aeb444eddf3",
-        "GetDocuments": "5c4f972b-d56b-40ac-a5fc-c8ca9b40b9d4",
-        "GetFolders": "5737b14c-8a1a-4539-b659-e03a34a5e1e4",
-        "GetAssociations": "a7ae438b-4bc2-4642-93e9-be891f7bb155",
-        "GetDocumentsAndAssociations": "bab9529a-4a10-40b3-a01f-f68a615d247a",
-        "GetSubmissionSets": "51224314-5390-4169-9b91-b1980040715a",
-        "GetSubmissionSetAndContents": "e8e3cb2c-e39c-46b9-99e4-c12f57260b83",
-        "GetFolderAndContents": "b909a503-523d-4517-8acf-8e5834dfc4c7",
-        "GetFoldersForDocument": "10cae35a-c7f9-4cf5-b61e-fc3278ffb578",
-        "GetRelatedDocuments": "d90e5407-b356-4d91-a89f-873917b4b0e6",
-        "FindDocumentsByReferenceId": "12941a89-e02e-4be5-967c-ce4bfc8fe492",
-    }
-    known = {name: query for name, query in ((q.name, q) for q in QUERIES) if name in standard}
-    assert {name: query.id for name, query in known.items()} == {name: f"urn:uuid:{id}" for name, id in standard.items()}
+    known = {query.name: query for query in QUERIES if query.name in STANDARD}
+    assert len(known) == 14
+    assert {name: query.id for name, query in known.items()} == {name: f"urn:uuid:{id}" for name, id in STANDARD.items()}
     assert all(query.transactions == {Transaction.ITI_18} for query in known.values())
     assert len(QUERY_BY_ID) == len(QUERIES)
 
