@@ -71,8 +71,9 @@ class PatientAuthorizations:
 
         if self._database.write(work):
             return _done(request, "Done")
-        present = "is not there" if request.action == body.REMOVE else "is there already"
-        return _done(request, f"The authorisation {present}: nothing was to be done")
+        if request.action == body.REMOVE:
+            return _done(request, "The authorisation is not there: nothing was to be done")
+        return _done(request, "The authorisation is there already: nothing was to be done")
 
     def _list(self, request: AuthorizationRequest, assertion: Assertion) -> Answer:
         with self._database.snapshot() as connection:
@@ -92,7 +93,7 @@ class PatientAuthorizations:
 def _form(request: AuthorizationRequest, call: Call, assertion: Assertion) -> list[Finding]:
     findings = schema_findings(call)
     if call.action and call.action != request.action_uri:
-        what = f"wsa:Action is not that of {request.name}"
+        what = f"wsa:Action belongs to another operation than {request.name}"
         findings.append(dmp_finding("DMP-001", what, f"Send {request.action_uri}.", "wsa:Action", call.action))
     is_doctor = any((role.code, role.system) == (DOCTOR, names.PROFESSIONS) for role in assertion.roles)
     if request.role == body.TREATING and not is_doctor:

@@ -60,9 +60,9 @@ def of_state(wrong: WrongState) -> Finding:
     value = wrong.findings[0].value
     if wrong.state is PatientState.ACTIVE:
         return dmp_finding("DMP-002", "the record exists and is open", "Feed it, or change it by MODIF_DATA.", "patientId", value)
-    word = wrong.state.name.lower()
-    remedy = "Reactivate it (REAC)." if wrong.state is PatientState.CLOSED else "It does not come back."
-    return dmp_finding("DMP-003", f"the record is {word}", remedy, "patientId", value)
+    if wrong.state is PatientState.CLOSED:
+        return dmp_finding("DMP-003", "the record is closed", "Reactivate it (REAC).", "patientId", value)
+    return dmp_finding("DMP-003", "the record is destroyed", "It is gone.", "patientId", value)
 
 
 def schema_findings(call: Call) -> list[Finding]:
