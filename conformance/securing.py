@@ -63,9 +63,11 @@ class Securing:
             outgoing.body = scene.sent
             return None
         signer = self._card(step, step.signer or step.by) or card
-        signed = signer.signing.signed(
-            outgoing.body, parts, assertion, step.signature, step.sealed, lambda word: card.by(word, step.send).der()
-        )
+
+        def der_of(word: str) -> bytes:
+            return (self._card(step, word) or card).der()
+
+        signed = signer.signing.signed(outgoing.body, parts, assertion, step.signature, step.sealed, der_of)
         outgoing.body = signed.octets
         return signed.value
 
