@@ -232,7 +232,7 @@ class Guard:
             _judge_submission(acting.grant, call, feeding=transaction in _FEEDING)
         elif transaction is Transaction.DMP_PATIENTS:
             refuse_other_patients(acting.grant.same_patient, _patients_of(call))
-        with _as(acting), _submitting(call, Reading.XUA_PROFESSION in acting.grant.opened):
+        with _as(acting), _submitting(call, acting.grant.opened):
             return in_steps(partial(self._handler, call))
 
     def _for_repository(self, call: Call, behalf: Transaction, relays: bool) -> Answer:
@@ -326,10 +326,10 @@ def _as(acting: Acting | None) -> Iterator[None]:
 
 
 @contextmanager
-def _submitting(call: Call, xua_as_card: bool = False) -> Iterator[None]:
+def _submitting(call: Call, opened: frozenset[Reading] = frozenset()) -> Iterator[None]:
     """Who submits is known to the registry while a submission is worked on."""
     caller = call.caller
-    submitter = submitter_of(caller.assertion, caller.partner, xua_as_card) if call.transaction in _FEEDING else None
+    submitter = submitter_of(caller.assertion, caller.partner, opened) if call.transaction in _FEEDING else None
     token = SUBMITTER.set(submitter)
     try:
         yield

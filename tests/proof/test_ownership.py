@@ -9,6 +9,7 @@ import pytest
 
 from registry.rights import Right, Writer
 from security import saml_names as names
+from security.access import Reading
 from security.identity import Assertion, Coded, Mode
 from security.submitter import Submitter, submitter_of
 from security.trust import Partner
@@ -35,6 +36,8 @@ def acts(mode: Mode, *roles: Coded) -> Assertion:
         (acts(Mode.INDIRECT, DOCTOR), None, Submitter("899900000001", HOSPITAL)),
         (acts(Mode.XUA, DOCTOR), None, Submitter("899900000001", HOSPITAL)),
         (acts(Mode.DIRECT, PATIENT), None, Submitter(patient=True)),
+        (acts(Mode.INDIRECT, PATIENT), None, Submitter("899900000001", HOSPITAL)),
+        (acts(Mode.REINFORCED, PATIENT), None, Submitter(structure=HOSPITAL)),
         (None, Partner("00", "Hospital", kind="structure", identifier=HOSPITAL), Submitter(structure=HOSPITAL)),
         (None, Partner("00", "A", kind="person", identifier="899900000001"), Submitter("899900000001")),
         (None, Partner("00", "Hospital", kind="server", relays=True), None),
@@ -46,7 +49,12 @@ def test_who_submits(assertion: Assertion | None, partner: Partner | None, submi
 
 
 def test_an_assertion_without_a_mode_counts_as_a_card_where_that_is_opened() -> None:
-    assert submitter_of(acts(Mode.XUA, DOCTOR), None, xua_as_card=True) == Submitter("899900000001")
+    assert submitter_of(acts(Mode.XUA, DOCTOR), None, frozenset({Reading.XUA_PROFESSION})) == Submitter("899900000001")
+
+
+def test_a_structure_states_the_patient_where_that_is_opened() -> None:
+    opened = frozenset({Reading.PATIENT_BY_STRUCTURE})
+    assert submitter_of(acts(Mode.INDIRECT, PATIENT), None, opened) == Submitter(patient=True)
 
 
 def test_a_matrix_that_is_switched_on_later_finds_whose_a_document_is(tmp_path: Path) -> None:
