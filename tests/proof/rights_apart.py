@@ -80,6 +80,7 @@ def secured(cards: Cards, name: str) -> dict[str, str]:
         "CARNET_SECURITY_SECURE": "true",
         "CARNET_SECURITY_CERTIFICATE": str(cards.folder / f"{name}.crt"),
         "CARNET_SECURITY_KEY": str(cards.folder / f"{name}.key"),
+        "CARNET_SERVER_KEEPALIVE": "3600",  # each card keeps its connection, however long the others take
     }
 
 
