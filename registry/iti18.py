@@ -69,7 +69,7 @@ class RegistryStoredQuery:
 
         AdhocQuery/@home is accepted and not looked at: this registry is one community (ITI TF-2: 3.18.4.1.3).
         """
-        request = parse_adhoc_query(call.body)
+        request = call.asked = parse_adhoc_query(call.body)
         options = self._options
         query = read_query(
             request.id,

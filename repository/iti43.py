@@ -129,6 +129,7 @@ class RetrieveDocumentSet:
         """The document of each DocumentUniqueId as requested, where there is one and the caller may have it."""
         asked = list(dict.fromkeys(s for r in requests for s in spellings(r.documentUniqueId)))
         rows = self._index.find(asked)
+        call.patients = {id: document.patientId for id, document in rows.items() if document.patientId}
         allowed = self._may_retrieve(call.caller, asked) if asked else frozenset()
         return stored_under(call, requests, rows, allowed)
 

@@ -97,9 +97,14 @@ _LARGE = 16_000
 #: Up to this many faults of a large body are placed all the same.
 _PLACED = 1_000
 _COUNT = etree.XPath("count(descendant::*) + count(descendant::*/@*)")
+#: Fewer elements than this are counted one by one, which is sooner done than asking libxml2.
+_FEW = 32
 
 
 def _is_large(element: etree._Element) -> bool:
+    few = list(islice(element.iter(), _FEW))
+    if len(few) < _FEW:
+        return sum([len(one.attrib) for one in few]) + len(few) > _LARGE
     return float(str(_COUNT(element))) > _LARGE
 
 

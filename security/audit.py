@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any
 
 from security.audit_codes import EXPORT, IMPORT, PATIENT_NUMBER, QUERY, REPORT_NUMBER, AuditCode
@@ -131,15 +132,11 @@ def patient_key(cx: str) -> int | None:
 
 #: Milliseconds from 1970 to the year 10000.
 _END_OF_TIME = 253_402_300_800_000
-_JSON = json.JSONEncoder(separators=(",", ":"))
-
-
 def pack(what: AuditEvent | End) -> bytes:
     """The octets that the store keeps: a number of the dictionary, then deflated JSON of ASCII."""
-    told = _event_fields(what) if isinstance(what, AuditEvent) else _end_fields(what)
+    told = _event_text(what) if isinstance(what, AuditEvent) else _end_text(what)
     compressor = _compressor().copy()
-    text = _JSON.encode(told).encode()
-    return b"".join((b"\x01", compressor.compress(text), compressor.flush()))
+    return b"".join((b"\x01", compressor.compress(told.encode()), compressor.flush()))
 
 
 def unpack(body: bytes, at: int) -> AuditEvent | End:
@@ -159,41 +156,61 @@ def is_moment(at: object) -> bool:
     return isinstance(at, int) and 0 <= at < _END_OF_TIME
 
 
-def _event_fields(event: AuditEvent) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        "event": _pair(event.event), "action": event.action, "outcome": event.outcome,
-        "types": [_pair(one) for one in event.types],
-        "participants": [_participant_fields(one) for one in event.participants],
-        "objects": [_object_fields(one) for one in event.objects],
-    }  # fmt: skip
+# JSON is written by hand, in half the time of an encoder that is told of lists: every answer waits for it.
+
+
+def _event_text(event: AuditEvent) -> str:
+    told = [
+        f'{{"event":{_pair_text(event.event)},"action":{_quoted(event.action)},"outcome":{event.outcome}',
+        f',"types":[{_pairs_text(event.types)}],"participants":[',
+        ",".join(map(_participant_text, event.participants)),
+        '],"objects":[',
+        ",".join(map(_object_text, event.objects)),
+        "]",
+    ]
     if event.purposes:
-        told["purposes"] = [_pair(one) for one in event.purposes]
+        told.append(f',"purposes":[{_pairs_text(event.purposes)}]')
     if event.description:
-        told["description"] = event.description
+        told.append(f',"description":{_quoted(event.description)}')
     if event.reason:
-        told["reason"] = event.reason
-    if event.source is not None:
-        told["source"] = [event.source.id, event.source.site, event.source.type]
-    return told
+        told.append(f',"reason":{_quoted(event.reason)}')
+    source = event.source
+    if source is not None:
+        told.append(f',"source":[{_quoted(source.id)},{_quoted(source.site)},{_quoted(source.type)}]')
+    return "".join(told) + "}"
 
 
-def _participant_fields(one: Participant) -> list[Any]:
-    fields: list[Any] = [one.userID, int(one.requestor), [_pair(role) for role in one.roles], one.address]
-    return [*fields, one.name, one.alternative, one.person, one.organisation]
+def _participant_text(one: Participant) -> str:
+    return (
+        f"[{_quoted(one.userID)},{int(one.requestor)},[{_pairs_text(one.roles)}],{_quoted(one.address)},{_quoted(one.name)},"
+        f"{_quoted(one.alternative)},{_quoted(one.person)},{_quoted(one.organisation)}]"
+    )
 
 
-def _object_fields(one: AuditObject) -> list[Any]:
-    fields: list[Any] = [one.id, _pair(one.idType), one.type, one.role]
-    return [*fields, one.name, one.query, list(one.details), one.lifeCycle]
+def _object_text(one: AuditObject) -> str:
+    details = ",".join([f"[{_quoted(kind)},{_quoted(value)}]" for kind, value in one.details])
+    return (
+        f"[{_quoted(one.id)},{_pair_text(one.idType)},{one.type},{one.role},{_quoted(one.name)},{_quoted(one.query)},"
+        f"[{details}],{one.lifeCycle}]"
+    )
 
 
-def _end_fields(end: End) -> dict[str, Any]:
-    told: dict[str, Any] = {"of": list(end.of), "outcome": end.outcome, "octets": end.octets}
+def _end_text(end: End) -> str:
+    lane, number = end.of
+    told = f'{{"of":[{lane},{number}],"outcome":{end.outcome},"octets":{end.octets}'
     if end.description:
-        told["description"] = end.description
+        told += f',"description":{_quoted(end.description)}'
     if end.objects:
-        told["objects"] = list(end.objects)
-    return told
+        told += f',"objects":[{",".join(map(_quoted, end.objects))}]'
+    return told + "}"
+
+
+def _pairs_text(codes: Sequence[AuditCode]) -> str:
+    return ",".join(map(_pair_text, codes))
+
+
+def _pair_text(code: AuditCode) -> str:
+    return f"[{_quoted(code.code)},{_quoted(code.system)},{_quoted(code.text)}]"
 
 
 def _pair(code: AuditCode) -> list[str]:

@@ -267,8 +267,8 @@ class Trail:
         call = exchange.call
         url = call.endpoint_url if call else self.base_url + exchange.path[:200]
         reply_to = call.reply_to if call else ""
-        body = call.body if call else None
-        return self.events_of(Deed(exchange.transaction, exchange.caller, url, reply_to, body))
+        body, asked, patients = (call.body, call.asked, call.patients) if call else (None, None, {})
+        return self.events_of(Deed(exchange.transaction, exchange.caller, url, reply_to, body, asked=asked, patients=patients))
 
     def _read(self, exchange: Exchange, outcome: int, description: str) -> None:
         """Something is about to be given. What cannot be delivered to the receiver of the trail is not given."""

@@ -10,6 +10,8 @@ import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -45,7 +47,7 @@ from security.audit_codes import (
     AuditCode,
 )
 from security.identity import Assertion, Coded
-from soap.body.adhoc_query import parse_adhoc_query
+from soap.body.adhoc_query import AdhocQueryRequest, parse_adhoc_query
 from soap.body.gdp import ADD, REVISE, parse_record_request
 from soap.body.habilitations import LIST, parse_authorization_request
 from soap.body.patient_identity import InstanceIdentifier, parse_identity_message
@@ -110,7 +112,8 @@ class Part:
 @dataclass(frozen=True, slots=True)
 class Deed:
     """One request as far as it was understood: what an event is made of. `body` is None when it was not understood; `parts` are
-    given where the message is no XML."""
+    given where the message is no XML. What its handler has read already is not read again: `asked` is its stored query,
+    `patients` whose the documents are (by uniqueId)."""
 
     transaction: Transaction
     caller: Caller
@@ -120,6 +123,8 @@ class Deed:
     parts: tuple[Part, ...] = ()
     process: str = ""
     source: AuditSource | None = None
+    asked: AdhocQueryRequest | None = None
+    patients: Mapping[str, str] = field(default_factory=dict)
     at: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
 
 
@@ -155,12 +160,16 @@ def participants_of(deed: Deed) -> list[Participant]:
         deed.reply_to or ANONYMOUS, person is None, (DESTINATION if gives else SOURCE,), name=_common_name(caller.subject),
         address=caller.address,
     )  # fmt: skip
-    host = urlsplit(deed.endpoint_url).hostname or ""
     ours = Participant(
-        deed.endpoint_url, False, (SOURCE if gives else DESTINATION,), alternative=deed.process, address=host
+        deed.endpoint_url, False, (SOURCE if gives else DESTINATION,), alternative=deed.process, address=_host(deed.endpoint_url)
     )
     people = [person] if person is not None else []
     return [ours, *people, theirs] if gives else [theirs, *people, ours]
+
+
+@lru_cache(maxsize=64)
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
 
 
 def human(assertion: Assertion | None) -> Participant | None:
@@ -205,9 +214,9 @@ def _parts(deed: Deed, owners: Owners) -> Iterable[Part]:
     assert body is not None
     match deed.transaction:
         case Transaction.ITI_18 | Transaction.ITI_51:
-            return _query(deed.transaction, body)
+            return _query(deed.transaction, body, deed.asked or parse_adhoc_query(body))
         case Transaction.ITI_43:
-            return _documents(parse_document_requests(body), owners)
+            return _documents(parse_document_requests(body), owners, known=deed.patients)
         case Transaction.ITI_86:
             return _documents(parse_document_requests(body), owners, ERASED)
         case Transaction.ITI_62:
@@ -245,8 +254,7 @@ def _record(body: etree._Element) -> list[Part]:
     return [Part(_cx(one), action=action, message=message) for one in request.ids[:1]] or [Part(action=action)]
 
 
-def _query(transaction: Transaction, body: etree._Element) -> list[Part]:
-    request = parse_adhoc_query(body)
+def _query(transaction: Transaction, body: etree._Element, request: AdhocQueryRequest) -> list[Part]:
     details = [("QueryEncoding", "UTF-8"), *([(HOME_OF_QUERY, request.home)] if request.home else [])]
     asked = AuditObject(
         request.id,
@@ -265,9 +273,13 @@ def _query(transaction: Transaction, body: etree._Element) -> list[Part]:
     return [Part(first, (asked,)), *(Part(cx, (beside,)) for cx in others)]
 
 
-def _documents(requests: Sequence[DocumentRequest], owners: Owners, cycle: int = 0) -> list[Part]:
+def _documents(
+    requests: Sequence[DocumentRequest], owners: Owners, cycle: int = 0, known: Mapping[str, str] = MappingProxyType({})
+) -> list[Part]:
     """The documents of each patient. Those of whom nobody knows whose they are stand together."""
-    known = owners.documents([request.documentUniqueId for request in requests])
+    missing = [request.documentUniqueId for request in requests if request.documentUniqueId not in known]
+    if missing:
+        known = {**owners.documents(missing), **known}
     by_patient: dict[str, dict[str, AuditObject]] = {}
     for request in requests:
         id = request.documentUniqueId

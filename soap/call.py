@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from security.identity import Assertion
     from security.trust import Partner
+    from soap.body.adhoc_query import AdhocQueryRequest
     from soap.body.provide import Contents
     from soap.wire import Wire
 
@@ -76,6 +77,9 @@ class Call:
     `parts` are the MIME parts by Content-ID (without the angle brackets); `contents` resolves what stands in xds:Document to
     parts (`soap.body.provide.parse_provide` asks it); `wire` is the profile by which quirks are judged; `explain_base` + rule id
     is the address of the page that explains a rule, for the `build_...` functions of `soap.body`.
+
+    What a handler has found out and the audit record tells as well, so that it is not looked for twice: `asked` is the stored
+    query, `patients` whose documents were asked for (by uniqueId, as far as they are known).
     """
 
     transaction: Transaction
@@ -92,6 +96,8 @@ class Call:
     wire: Wire | None = None
     contents: Contents | None = None
     explain_base: str = ""
+    asked: AdhocQueryRequest | None = None
+    patients: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

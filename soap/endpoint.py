@@ -20,7 +20,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
@@ -199,22 +198,20 @@ class Endpoint:
         findings = schema_findings(call, lenient=not options.wire.strict)
         if findings:
             raise Refused(findings)
-        with self._turn(call.transaction):
+        self._take_turn(call.transaction)
+        try:
             answer = self._services.dispatch(call)
+        finally:
+            self._working.release()
         reply = self._answer(answer, call.transaction, self._form(request), exchange)
         request.settle()
         return reply
 
-    @contextmanager
-    def _turn(self, transaction: Transaction) -> Iterator[None]:
-        """Waits a little for a place among the transactions that run; refuses when there is none."""
+    def _take_turn(self, transaction: Transaction) -> None:
+        """Waits a little for a place among the transactions that run, which is given back; refuses when there is none."""
         limits = self._options.limits
         if not self._working.acquire(timeout=limits.working_wait):
             raise Refused([busy(transaction, limits.working)])
-        try:
-            yield
-        finally:
-            self._working.release()
 
     # ------------------------------------------------------------------------------------------------ errors to messages
 

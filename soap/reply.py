@@ -57,6 +57,9 @@ def reply_of_answer(answer: Answer, action: str, form: Form) -> Reply:
         written = write_package(root, answer.attachments, action)
         return _whole_when_small(Reply(200, written.content_type, written.length, written.pieces))
     content_type = "text/xml; charset=UTF-8" if form.soap11 else f'{SOAP_TYPE}; charset=UTF-8; action="{action}"'
+    if (bare := _without_documents(answer.payload)) is not None:
+        whole = b"".join((head, *bare, ANSWER_TAIL))
+        return Reply(200, content_type, len(whole), (whole,))
     pieces = [head, *answer.payload, ANSWER_TAIL]
     inline = sum(base64_size(p.attachment.size) for p in pieces if isinstance(p, Inline))
     length = inline + sum(len(p) for p in pieces if not isinstance(p, Inline))
@@ -78,6 +81,18 @@ def reply_of_fault(fault: Fault, form: Form, explain_base: str = "") -> Reply:
         return Reply(fault.status, written.content_type, written.length, written.pieces, fault.retry_after)
     content_type = f'{SOAP_TYPE}; charset=UTF-8; action="{fault.action}"'
     return Reply(fault.status, content_type, len(envelope), (envelope,), fault.retry_after)
+
+
+def _without_documents(payload: Sequence[bytes | Inline]) -> Sequence[bytes] | None:
+    """The payload of an answer that carries no document, as nearly all do, while it is small; None for any other."""
+    size = 0
+    bare: list[bytes] = []
+    for piece in payload:
+        if isinstance(piece, Inline):
+            return None
+        bare.append(piece)
+        size += len(piece)
+    return bare if size <= WHOLE else None
 
 
 def _without_inline(payload: Sequence[bytes | Inline]) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from json.encoder import encode_basestring_ascii as _quoted
 from operator import itemgetter
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -80,11 +81,16 @@ def list_parameter(name: str) -> sa.BindParameter[Any]:
 
 
 def _sqlite_list(items: Iterable[Any]) -> str:
-    return json.dumps(list(items))
+    """JSON by hand: an encoder takes four times as long for the few short items of most lists."""
+    return f"[{','.join([_quoted(item) if type(item) is str else _plain(item) for item in items])}]"
+
+
+def _plain(item: Any) -> str:
+    return str(item) if type(item) is int else json.dumps(item)
 
 
 def _sqlite_binary_list(items: Iterable[bytes]) -> str:
-    return json.dumps([item.hex() for item in items])
+    return f"[{','.join([_quoted(item.hex()) for item in items])}]"
 
 
 def insert_or_ignore(table: sa.Table, *columns: str) -> sa.Executable:
