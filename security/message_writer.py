@@ -85,23 +85,26 @@ class MessageSigner:
         self._key = SigningKey(certificate_pem, key_pem)
         self._lifetime = lifetime
         self.certificate = self._key.certificate
-        self._token = base64.b64encode(self.certificate.public_bytes(serialization.Encoding.DER)).decode()
+        token = base64.b64encode(self.certificate.public_bytes(serialization.Encoding.DER)).decode()
+        self._token_id = f"c{os.urandom(8).hex()}-token"
+        self._token = _canonical_token(token, self._token_id)
+        self._token_digest = hashlib.sha256(self._token).digest()
 
     def sign(self, message: Message, now: datetime | None = None) -> SignedHead:
         """Reads every document once. Raises what reading them raises."""
         unique = f"c{os.urandom(8).hex()}"
         blocks = [_block(block, f"{unique}-{number}", message.namespace) for number, block in enumerate(message.blocks)]
         created = now or datetime.now(UTC)
-        token = _canonical_token(self._token, f"{unique}-token")
         timestamp = _timestamp(created, created + self._lifetime, f"{unique}-time")
         confirmations = [
             _confirmation(value, f"{unique}-confirmed-{number}") for number, value in enumerate(_values(message.confirms))
         ]
         body_start = f'<s:Body xmlns:s="{message.namespace}" xmlns:wsu="{WSU}" wsu:Id="{unique}-body">'.encode()
         signed = {f"{unique}-{number}": octets for number, octets in enumerate(blocks)}
-        signed |= {f"{unique}-token": token, f"{unique}-time": timestamp}
+        signed[f"{unique}-time"] = timestamp
         signed |= {f"{unique}-confirmed-{number}": octets for number, octets in enumerate(confirmations)}
         digests = {name: hashlib.sha256(octets).digest() for name, octets in signed.items()}
+        digests[self._token_id] = self._token_digest
         digests[f"{unique}-body"] = _body_digest(message, body_start)
         info = _signed_info(self._key.method, digests)
         value = self._key.sign(info)
@@ -115,11 +118,11 @@ class MessageSigner:
                 *blocks,
                 message.others,
                 security.encode(),
-                token,
+                self._token,
                 timestamp,
                 *confirmations,
                 message.tokens,
-                _signature(info, value, f"{unique}-token"),
+                _signature(info, value, self._token_id),
                 b"</wsse:Security></s:Header>",
                 body_start,
             )

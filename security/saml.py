@@ -39,6 +39,7 @@ from security.saml_judging import (
     judge_times,
     judge_use,
 )
+from security.saml_names import SENDER_VOUCHES
 from security.saml_signature import SECURITY, Found, find_assertion, read_signed, verify
 from security.saml_uses import MemoryUses, Uses
 from security.saml_vihf import Warn, judge_statements, mode_of
@@ -110,7 +111,9 @@ class Verifier:
             self._remember(found.digest, known)
         else:
             self._judge(known.content, known.issuer, known.said.mode, now)
-        self._judge_sender(known, _covered(headers, known.content.id, sender), now)
+        if any(one.method == SENDER_VOUCHES for one in known.content.confirmations):  # nobody else asks whether it is covered
+            sender = _covered(headers, known.content.id, sender)
+        self._judge_sender(known, sender, now)
         return known.said
 
     def _look(self, found: Found, now: datetime) -> _Known:

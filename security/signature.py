@@ -56,10 +56,9 @@ class BadSignature(Exception):
 
 
 @lru_cache(maxsize=512)
-def _public_key(certificate_der: bytes) -> Any:
+def _public_key(certificate: x509.Certificate) -> Any:
     """The bare key: with the certificate around it each use would copy and parse that again."""
-    key = x509.load_der_x509_certificate(certificate_der).public_key()
-    pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    pem = certificate.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     return xmlsec.Key.from_memory(pem, xmlsec.KeyFormat.PEM, None)
 
 
@@ -73,7 +72,7 @@ def verify_enveloped(element: etree._Element, certificate: x509.Certificate, *, 
     if signature is None:
         raise BadSignature("no signature")
     context = xmlsec.SignatureContext()
-    context.key = copy.copy(_public_key(certificate.public_bytes(serialization.Encoding.DER)))
+    context.key = copy.copy(_public_key(certificate))
     context.set_enabled_key_data([xmlsec.KeyData.X509])
     for transform in _REFERENCE + (_SHA1 if sha1 else ()):
         context.enable_reference_transform(transform)
@@ -131,7 +130,7 @@ def verify_octets(certificate: x509.Certificate, method: str, octets: bytes, val
     """
     transform = METHODS[method].transform
     context = xmlsec.SignatureContext()
-    context.key = copy.copy(_public_key(certificate.public_bytes(serialization.Encoding.DER)))
+    context.key = copy.copy(_public_key(certificate))
     context.set_enabled_key_data([xmlsec.KeyData.X509])
     context.enable_signature_transform(transform)
     try:

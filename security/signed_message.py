@@ -20,7 +20,6 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from lxml import etree
 
 from schemas.namespaces import DS, WSA, WSSE, WSSE11, WSU, q
@@ -29,14 +28,18 @@ from security.canonical import Contents, canonical, digest
 from security.signature import METHODS, BadSignature, family_of, value_size, verify_octets
 from security.signed_info import Ids, Reference, SignedInfo, ids_of, read_signature
 from security.signer import Enrolled, Signer, find_signer
-from security.trust import TrustStore, Use
+from security.trust import TrustStore, Use, der_of
 
 SECURITY, SIGNATURE, _TIMESTAMP = q(WSSE, "Security"), q(DS, "Signature"), q(WSU, "Timestamp")
 _CONFIRMATION = q(WSSE11, "SignatureConfirmation")
 _XENC = ("{http://www.w3.org/2001/04/xmlenc#}*", "{http://www.w3.org/2009/xmlenc11#}*")
 _ONCE = ("Action", "MessageID", "To")
-_AT_MOST_ONCE = ("ReplyTo", "FaultTo", "From", "RelatesTo")
+_IN_ANSWERS = ("Action", "MessageID", "RelatesTo")
+#: Every addressing header that has to be signed where it is present, by its tag.
+_ADDRESSING = {q(WSA, name): name for name in (*_ONCE, "ReplyTo", "FaultTo", "From", "RelatesTo")}
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z", re.ASCII)
+#: So long is a moment with more digits than microseconds have.
+_FINER = len("2026-01-01T00:00:00.0000000Z")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -103,7 +106,7 @@ class MessageVerifier:
         until = _check_time(timestamp, self.window, self.clock())
         _check_destination(texts, expected)
         _verify_digests(info, signer, ids, contents, body)
-        der = signer.certificate.public_bytes(serialization.Encoding.DER)
+        der = der_of(signer.certificate)
         signed = tuple(reference.element for reference in info.references if not reference.via_token)
         return SignedMessage(
             signer.certificate, der, texts["MessageID"], texts["Action"], info.value, until, texts.get("RelatesTo", ""), signed
@@ -147,15 +150,15 @@ def _place(root: etree._Element, header: etree._Element) -> tuple[etree._Element
 
 def _addressing(header: etree._Element, answer: bool) -> Mapping[str, etree._Element]:
     """The addressing headers that are present, by local name."""
-    needed = {"Action", "MessageID", "RelatesTo"} if answer else set(_ONCE)
-    found = {}
-    for name in (*_ONCE, *_AT_MOST_ONCE):
-        elements = header.findall(q(WSA, name))
-        if len(elements) > 1 or (not elements and name in needed):
-            raise rules.HEADER_COUNT.denied(part=f"wsa:{name}", count=len(elements))
-        if elements:
-            found[name] = elements[0]
-    return found
+    needed = _IN_ANSWERS if answer else _ONCE
+    elements: dict[str, list[etree._Element]] = {}
+    for child in header.iterchildren(*_ADDRESSING):
+        elements.setdefault(_ADDRESSING[str(child.tag)], []).append(child)
+    for name in _ADDRESSING.values():
+        count = len(elements.get(name, ()))
+        if count > 1 or (not count and name in needed):
+            raise rules.HEADER_COUNT.denied(part=f"wsa:{name}", count=count)
+    return {name: found[0] for name, found in elements.items()}
 
 
 def _only_timestamp(security: etree._Element) -> etree._Element:
@@ -250,7 +253,7 @@ def _moment(timestamp: etree._Element, name: str) -> datetime:
     try:
         if not _MOMENT.fullmatch(text):
             raise ValueError
-        return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
+        return datetime.fromisoformat(text if len(text) < _FINER else re.sub(r"(\.\d{6})\d+", r"\1", text))
     except ValueError:
         raise rules.TIMESTAMP.denied(problem=f"{name} is '{text[:40]}'") from None
 

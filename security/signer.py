@@ -113,22 +113,30 @@ def _token(named: etree._Element, key_info: etree._Element, header: etree._Eleme
 
 
 def _certificate(element: etree._Element) -> x509.Certificate:
-    return _load(_octets(element))
+    return _load(_base64(element))
 
 
 @lru_cache(maxsize=1024)
-def _load(octets: bytes) -> x509.Certificate:
+def _load(text: str) -> x509.Certificate:
     """Senders are few and send their certificate with every message."""
     try:
-        return x509.load_der_x509_certificate(octets)
+        return x509.load_der_x509_certificate(_decoded(text))
     except (ValueError, TypeError, x509.InvalidVersion):
         raise rules.TOKEN_UNREADABLE.denied() from None
 
 
 def _octets(element: etree._Element) -> bytes:
+    return _decoded(_base64(element))
+
+
+def _base64(element: etree._Element) -> str:
     text = "".join((element.text or "").split())
     if len(element) or not text or len(text) > _MOST:
         raise rules.TOKEN_UNREADABLE.denied()
+    return text
+
+
+def _decoded(text: str) -> bytes:
     try:
         return binascii.a2b_base64(text.encode("ascii"), strict_mode=True)
     except (ValueError, binascii.Error):

@@ -268,6 +268,12 @@ def fingerprint_of(certificate: x509.Certificate) -> bytes:
     return certificate.fingerprint(hashes.SHA256())
 
 
+@lru_cache(maxsize=4096)
+def der_of(certificate: x509.Certificate) -> bytes:
+    """The certificate's octets, written once."""
+    return certificate.public_bytes(serialization.Encoding.DER)
+
+
 def require_transaction(partner: Partner | None, transaction: str) -> None:
     """`Denied` when the partner is enrolled for other transactions than this one (`ITI-41`); None may send any."""
     if partner is not None and partner.transactions and transaction not in partner.transactions:
