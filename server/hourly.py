@@ -35,6 +35,8 @@ SOURCE, PATIENT = "SRV-007", "SRV-008"
 FEEDING = frozenset({Transaction.ITI_41, Transaction.ITI_42, Transaction.ITI_61})
 ASKING = frozenset({Transaction.ITI_18, Transaction.ITI_51, Transaction.ITI_43, Transaction.DMP_PATIENTS})
 _BUSY = {Actor.REGISTRY: ErrorCode.XDSRegistryBusy, Actor.REPOSITORY: ErrorCode.XDSRepositoryBusy}
+#: More than any message has: what ITI-42 and ITI-61 say of sizes is the sender's word, and sums must stay numbers of 64 bits.
+_MOST_OCTETS = 1 << 42
 _SUBMIT = q(LCM, "SubmitObjectsRequest")
 
 
@@ -97,12 +99,13 @@ class Quota:
         limits = self._limits
         count = max(len(submission.documentEntries), len(octets) if call.transaction is Transaction.ITI_41 else 0)
         name = named("source", source_of(call.caller))
-        source = Amount(name, count, sum(octets.values()), limits.source_documents, limits.source_bytes)
+        source = Amount(name, count, min(sum(octets.values()), _MOST_OCTETS), limits.source_documents, limits.source_bytes)
+        most = limits.patient_documents, limits.patient_bytes
         per_patient: dict[str, list[int]] = {}
         for entry in submission.documentEntries:
             per_patient.setdefault(canonical_cx(entry.patientId or ""), []).append(octets.get(entry.entryUUID, 0))
         patients = [
-            Amount(named("patient", cx), len(all_of), sum(all_of), limits.patient_documents, limits.patient_bytes)
+            Amount(named("patient", cx), len(all_of), min(sum(all_of), _MOST_OCTETS), *most)
             for cx, all_of in per_patient.items()
         ]
         return source, patients

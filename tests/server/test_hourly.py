@@ -77,6 +77,16 @@ def test_who_has_had_enough_is_refused_told_when_to_come_back_and_counted(limite
     raise AssertionError(f"never counted: {missing}")
 
 
+def test_a_size_that_nobody_has_is_too_much_and_breaks_nothing(limited: Proof) -> None:
+    """What ITI-42 says of sizes is the sender's word, and the sums are numbers of 64 bits."""
+    patient = limited.patient()
+    sized = Submission(patient, [Entry(patient).registered(size=int("9" * 200))])
+    for _ in range(2):
+        answer = limited.client.soap("ITI-42", sized.xml())
+        assert (answer.fault, answer.codes) == ("", ["XDSRegistryBusy"]), answer.errors
+        assert "[SRV-007," in answer.errors[0].context
+
+
 def test_who_is_counted() -> None:
     """A source is a system, who asks is a person; each by what is proved best."""
     said = Assertion("_1", "CN=A", "899900000001")
