@@ -13,6 +13,7 @@ from conformance.check_answer import check_answer
 from conformance.check_cda import check_document
 from conformance.check_lint import Lint
 from conformance.check_places import Passage, Place, Tree
+from conformance.check_record import check_record
 from conformance.check_result import Level
 from metadata.cda_header import is_cda
 from metadata.ebrim import (
@@ -34,18 +35,20 @@ from metadata.rules.rule import Context, Finding, ReceivedDocument, Refused
 from metadata.rules.table import RULES, check, under
 from metadata.vocabulary import Actor, Transaction
 from schemas.namespaces import LCM, QUERY, RIM, RMD, XDS, q
-from schemas.validate import ROOTS, validate
+from schemas.validate import DMP_ROOTS, ROOTS, validate
+from soap.addressing import BODY
 from soap.body.adhoc_query import parse_adhoc_query
 from soap.body.remove import parse_remove_objects
 
 _PROVIDE, _SUBMIT = q(XDS, "ProvideAndRegisterDocumentSetRequest"), SUBMIT_OBJECTS_REQUEST
 _QUERY, _REMOVE = q(QUERY, "AdhocQueryRequest"), q(LCM, "RemoveObjectsRequest")
 _LIST = q(RIM, "RegistryObjectList")
-_ROOT_BY_TAG = {tag: name for name, tag in ROOTS.items()}
+_ROOT_BY_TAG = {tag: name for name, tag in (*ROOTS.items(), *DMP_ROOTS.items())}
 #: The transaction that a body means where nothing else says it.
 TRANSACTIONS = {
     _PROVIDE: Transaction.ITI_41, _SUBMIT: Transaction.ITI_42, _QUERY: Transaction.ITI_18, _REMOVE: Transaction.ITI_62,
     q(XDS, "RetrieveDocumentSetRequest"): Transaction.ITI_43, q(RMD, "RemoveDocumentsRequest"): Transaction.ITI_86,
+    **{tag: one for one in (Transaction.DMP_PATIENTS, Transaction.DMP_HABILITATIONS) for tag in BODY[one]},
 }  # fmt: skip
 _WITH_REQUESTS = (q(XDS, "RetrieveDocumentSetRequest"), q(RMD, "RemoveDocumentsRequest"))
 #: Elements that vendors write by hand, and the namespace that each belongs to.
@@ -92,6 +95,8 @@ def check_body(
         _check_removal(lint, tree, body)
     elif body.tag in _WITH_REQUESTS:
         _check_prefixes(lint, tree, body)
+    elif name in DMP_ROOTS:
+        check_record(lint, tree, body)
     else:
         check_answer(lint, tree, body, documents)
 

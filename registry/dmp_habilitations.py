@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from metadata.french import PS_OID, is_rpps
 from metadata.rules.rule import Finding, Refused
 from metadata.vocabulary import ResponseStatus, Transaction
-from registry.dmp_patients import CODES, dmp_finding, of_state, schema_findings
+from registry.dmp_patients import CODES, of_state, schema_findings
 from registry.record import WrongState, expect
 from registry.rights import Given, Right, give_in, listed_in, take_in
 from registry.rights_acting import ACTING
@@ -23,6 +23,7 @@ from security import saml_names as names
 from security.access import DOCTOR, Authorisation
 from security.identity import Assertion
 from soap.body import habilitations as body
+from soap.body.gdp_form import dmp_finding
 from soap.body.habilitations import AuthorizationRequest, ListedAuthorization
 from soap.call import Answer, Call
 from soap.outcome import of_storage_error

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from metadata.ins import INS_C
 from metadata.rules.rule import Finding, Refused
@@ -29,6 +28,7 @@ from security import saml_names as names
 from security.access import Authorisation, Grant
 from soap.body import gdp
 from soap.body.gdp import Attention, Found, RecordRequest
+from soap.body.gdp_form import SECTION, addressed, dmp_finding, form_of
 from soap.body.patient_identity import InstanceIdentifier
 from soap.call import Answer, Call
 from soap.outcome import of_storage_error
@@ -37,22 +37,10 @@ from storage.errors import StorageError
 
 LOG = logging.getLogger("carnet.dmp")
 
-SECTION = "DMP integration guide: TD1"
 #: The codes that clients of the DMP know, by rule; every other reason has the id of its rule.
 CODES = {"DMP-002": "DMPFound", "DMP-003": "DMPClosed"}
 #: Observations that are rights of the patient, with the purpose that is opposed.
 _OPPOSITIONS = {gdp.OPPOSED_GLASS: names.EMERGENCY, gdp.OPPOSED_CENTRE: names.CENTRE_15}
-#: HL7 v3 TS: digits, a fraction, an offset.
-_TIME = re.compile(r"[0-9]{4,14}(\.[0-9]{1,4})?([+-][0-9]{4})?")
-_CONSENTS = {gdp.CREATE: gdp.CONSENT_OPEN, gdp.REACTIVATE: gdp.CONSENT_REACTIVATE}
-
-
-def dmp_finding(rule: str, message: str, remedy: str, attribute: str = "", value: str = "") -> Finding:
-    """One reason why a message of the DMP's services is refused."""
-    return Finding(
-        rule=rule, code=ErrorCode.XDSRegistryError, message=message, remedy=remedy, attribute=attribute, value=value,
-        section=SECTION,
-    )  # fmt: skip
 
 
 def of_state(wrong: WrongState) -> Finding:
@@ -90,8 +78,8 @@ class PatientRecords:
         """One of the three requests in, its answer out; nothing is raised but what no message can tell."""
         request = gdp.parse_record_request(call.body)
         try:
-            _rejected(list(_addressed(request, call.action)))
-            _refused([*schema_findings(call), *_form(request)])
+            _rejected(list(addressed(request, call.action)))
+            _refused([*schema_findings(call), *form_of(request)])
             cxs = self._identifiers(request)
             payload = self._found(request, cxs) if request.name == gdp.QUERY else self._changed(request, cxs)
         except WrongState as wrong:
@@ -202,56 +190,6 @@ def _one_person(connection: Connection, cxs: Sequence[str]) -> Patient | None:
         what = "the identifiers are those of several patients"
         raise Refused([dmp_finding("DMP-007", what, "Send those of one patient.", "patient/id", ", ".join(rows))])
     return next(iter(rows.values()), None)
-
-
-# ----------------------------------------------------------------------------------------------------------------- the form
-
-
-def _addressed(request: RecordRequest, action: str) -> Iterator[Finding]:
-    """Whether the message is what it says."""
-    name = request.name
-    if request.interaction != name:
-        yield dmp_finding("DMP-001", f"interactionId is not that of a {name}", f"Send extension='{name}'.", "interactionId",
-                          request.interaction)  # fmt: skip
-    if action and not action.endswith(f":{name}"):
-        yield dmp_finding("DMP-001", f"wsa:Action is not that of a {name}", f"Send urn:hl7-org:v3:{name}.", "wsa:Action", action)
-
-
-def _form(request: RecordRequest) -> Iterator[Finding]:
-    """What the schema cannot say."""
-    known = gdp.REASONS[request.name]
-    if not request.transaction:
-        said = ", ".join(f"{code} ({system})" for code, system in request.reasons) or "none"
-        what = f"a {request.name} has one of the reasons {', '.join(known)}"
-        yield dmp_finding("DMP-005", what, f"Send it once, in code system {gdp.REASONS_SYSTEM}.", "reasonCode", said)
-    if not request.ids:
-        yield dmp_finding("DMP-007", "the message names no patient", "Send root and extension of the INS.", "patient/id")
-    if request.name != gdp.QUERY:
-        yield from _change_form(request)
-
-
-def _change_form(request: RecordRequest) -> Iterator[Finding]:
-    reason, status = request.reason, "terminated" if request.reason == gdp.CLOSE else "active"
-    if request.transaction and request.status != status:
-        what = f"patient/statusCode of a {reason} is {status}"
-        yield dmp_finding("DMP-006", what, f"Send code='{status}'.", "patient/statusCode", request.status)
-    if reason == gdp.CLOSE and [code for code, _ in request.closing] != [gdp.CLOSING]:
-        said = ", ".join(code or "(another code system)" for code, _ in request.closing)
-        remedy = f"Send {gdp.CLOSING} in code system {gdp.CLOSING_SYSTEM}, once."
-        yield dmp_finding("DMP-006", "a record is closed for the reason that is known", remedy, "detectedIssueEvent/code", said)
-    consent = _CONSENTS.get(reason)
-    if consent and not request.observations.get(consent):
-        what = f"the patient consents: observation {consent} of {gdp.OBSERVATIONS}, true"
-        said = "false" if consent in request.observations else "none"
-        yield dmp_finding("DMP-004", what, "Ask the patient, then send it.", "administrativeObservation", said)
-    author = request.author
-    if not (author.id and author.family and author.given):
-        what = f"the requester has an id of {gdp.PROFESSIONAL}, a family and a given name"
-        shown = f"{author.id}^{author.family}^{author.given}"
-        yield dmp_finding("DMP-008", what, "Fill author/assignedEntity.", "author/assignedEntity", shown)
-    birth = request.person.birth
-    if birth and not _TIME.fullmatch(birth):
-        yield dmp_finding("DMP-009", "a point in time is written in digits", "Send YYYYMMDD.", "birthTime", birth)
 
 
 def _answer(request: RecordRequest, type_code: str, findings: Sequence[Finding]) -> Answer:

@@ -27,11 +27,12 @@ SOURCES = (
     *(f"metadata/{name}" for name in ("scalars", "hl7", "ins", "french", "cda_header", "queries", "query_values")),
     *(f"schemas/{name}" for name in ("parse", "charset", "validate")),
     *(f"soap/{name}" for name in (
-        "addressing", "body/provide", "endpoint", "envelope", "inline", "mime", "mtom", "outcome", "receive", "request", "root",
+        "addressing", "body/provide", "body/gdp_form", "endpoint", "envelope", "inline", "mime", "mtom", "outcome", "receive", "request", "root",
     )),
     *(f"registry/{name}" for name in ("iti18", "iti42", "patient_identity", "record", "search", "search_run", "patient_feed_v3",
                                       "dmp_patients", "dmp_habilitations")),
     *(f"repository/{name}" for name in ("refusals", "iti86")),
+    "server/hourly",
 )  # fmt: skip
 #: Names of parameters, and of functions, whose strings nobody reads, or that have their French elsewhere: a rule's statement and
 #: remedy in `conformance/explanations`.
