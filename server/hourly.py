@@ -112,17 +112,19 @@ class Quota:
 
     def _finding(self, transaction: Transaction, over: Amount, rule: str) -> Finding:
         whose = "one source" if rule == SOURCE else "one patient"
-        most = [
-            f"{limit} {unit}"
-            for limit, unit in ((over.documents_limit, "documents"), (over.octets_limit, "bytes")) if limit
-        ]  # fmt: skip
+        documents, octets = over.documents_limit, over.octets_limit
+        if documents and octets:
+            message = f"this server takes at most {documents} documents and {octets} bytes of {whose} within an hour"
+        elif documents:
+            message = f"this server takes at most {documents} documents of {whose} within an hour"
+        else:
+            message = f"this server takes at most {octets} bytes of {whose} within an hour"
         free = datetime.now(UTC) + timedelta(seconds=self._use.seconds_left())
         return Finding(
             rule=rule,
             code=_BUSY[transaction.actor],
-            message=f"this server takes at most {' and '.join(most)} of {whose} within an hour",
-            remedy=f"Send the same message again after {free:%H:%M} UTC, in smaller parts if it alone is more; "
-            "nothing of this one was kept",
+            message=message,
+            remedy=f"Send it again after {free:%H:%M} UTC, in smaller parts if it alone is more; nothing of it was kept",
             section="ITI TF-3: 4.2.4.1",
         )
 

@@ -26,6 +26,7 @@ from schemas.namespaces import SOAP12, WSSE
 from security import rules_access as rules
 from security import rules_assertion
 from security.refusal import Denied
+from security.rules import TRUST_RULES
 from security.rules_access import ACCESS_RULES
 from security.saml_signature import find_assertion
 from server.access import ON_BEHALF, ROWS_OF, UNIQUE_IDS, in_steps, listed
@@ -83,8 +84,17 @@ def denied_by(fault: SoapFault) -> Denied | None:
     rule = fault.rule
     if rule not in _RIGHTS and (not rule.startswith("SAM-") or rule in _BETWEEN):
         return None
-    text = fault.reason.removesuffix(f"[{rule}]").rstrip().removesuffix(fault.remedy).rstrip().removesuffix(".")
-    return Denied(rule, text, fault.reason_fr, fault.remedy, subcode=fault.subcode, log="said by the registry")
+    row = next((one for one in TRUST_RULES if one.id == rule), None)
+    remedy_fr = row.remedy_fr if row is not None else ""
+
+    def reason(line: str, remedy: str) -> str:
+        """Of the line of a fault, without remedy and rule (`soap.fault.Fault.text`)."""
+        return line.removesuffix(f"[{rule}]").rstrip().removesuffix(remedy).rstrip().removesuffix(".")
+
+    return Denied(
+        rule, reason(fault.reason, fault.remedy), reason(fault.reason_fr, remedy_fr), fault.remedy, remedy_fr=remedy_fr,
+        subcode=fault.subcode, log="said by the registry",
+    )  # fmt: skip
 
 
 class PassedOn:

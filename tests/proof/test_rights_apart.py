@@ -113,6 +113,8 @@ def test_what_the_registry_refuses_is_not_kept(world: ApartWorld, people: dict[s
     entry = Entry(patient)
     answer = world.provide(people["NM"].says(patient), Submission(patient, [entry]))
     assert refused_by(answer) == "ACC-005" and "DMPAccessDeniedByRightsService" in str(answer.fault)
+    direct = world.send(people["NM"].says(patient), "ITI-42", Submission(patient, [Entry(patient).registered()]).xml())
+    assert etree.tostring(direct.body).partition(b"href=")[0] == etree.tostring(answer.body).partition(b"href=")[0]
     store = world.data.parent / "repository" / "carnet.sqlite"
     with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as rows:
         assert rows.execute("select count(*) from document where unique_id = ?", (entry.uid,)).fetchone() == (0,)
