@@ -2,6 +2,9 @@
 
 Every refusal carries its address. The page is plain HTML without script; what came from outside (the id, the language) is
 escaped, and the Content-Security-Policy lets a browser load nothing and apply one style, known by its hash.
+
+`site_pages` gives the same pages as files: behind mutual TLS nobody reads them without a certificate, so an operator may put them
+on any web server (setting `server.explain_url`).
 """
 
 from __future__ import annotations
@@ -9,6 +12,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import re
+from collections.abc import Iterator
 from functools import lru_cache
 from urllib.parse import parse_qs, quote
 
@@ -145,3 +150,28 @@ def _unknown(rule: str, language: str) -> str:
     near = nearest(rule)
     hint = f"<p>{words['near']}: {', '.join(_link(id, language) for id in near)}?</p>" if near else ""
     return _frame("404 - Carnet", f"<h1>{html.escape(rule)}</h1><p>{words['unknown']}</p>{hint}", language, rule)
+
+
+# ------------------------------------------------------------------------------------------------------------- pages as files
+
+_ADDRESS = re.compile(rf'href="{EXPLAIN_PATH}([^"?]*)\?lang=(en|fr)"')
+
+
+def site_pages() -> Iterator[tuple[str, str]]:
+    """Every page as a file, path and HTML: `index.html`, `DE-406/index.html`, and the French ones in a folder `fr` below each.
+
+    The address of a refusal's link, `.../DE-406`, is that of a folder. Links between pages are relative.
+    """
+    for language in LANGUAGES:
+        yield _file("", language), _relative(_index(language), "", language)
+        for id in explanations():
+            yield _file(id, language), _relative(_page_of(id, language), id, language)
+
+
+def _file(id: str, language: str) -> str:
+    return "/".join(filter(None, (quote(id), "fr" if language == "fr" else "", "index.html")))
+
+
+def _relative(page: str, id: str, language: str) -> str:
+    up = "../" * _file(id, language).count("/")
+    return _ADDRESS.sub(lambda link: f'href="{up}{_file(link[1], link[2])}"', page)

@@ -52,6 +52,10 @@ class Server:
         "", "path of a unix socket to listen on instead of `host` and `port`, for a proxy on this machine; its mode is 0660"
     )
     public_url: str = setting("", "URL under which clients reach the server (WSDL, examples); empty: http://host:port")
+    explain_url: str = setting(
+        "", "URL under which the pages of rules stand that refusals link to, for readers without a certificate: those of "
+        "`carnet explain --site DIR` on any web server, or /explain/ of this one; empty: /explain/ under `public_url`",
+    )  # fmt: skip
     workers: int = setting(1, "processes; more than one needs PostgreSQL", low=1, high=64)
     threads: int = setting(48, "requests worked on at once by one process", low=2, high=512)
     connections: int = setting(1000, "open connections of one process", unit="connections", low=10, high=100_000)
@@ -674,6 +678,12 @@ def check(settings: Settings) -> None:
         raise SettingError("mllp.certificate and mllp.key are given together; mllp.authorities needs both")
     if role.role == "repository" and mllp.port:
         raise SettingError("mllp.port is the registry's: with role.role = repository the feed goes to the registry")
+    explain_url = settings.server.explain_url
+    if explain_url and not _URL.match(explain_url):
+        raise SettingError(
+            f"{settings.origins.get('server.explain_url')}: server.explain_url = {explain_url!r} is not accepted; accepted: "
+            "https://host/path or http://host/path"
+        )
     if role.role == "repository" and not role.registry_url:
         raise SettingError(
             "role.role = repository needs role.registry_url (option --registry): the ITI-42 address of the registry"

@@ -377,7 +377,7 @@ def endpoint_options(kit: Kit, observer: Callable[[Exchange], None], identify: I
         limits=limits_of(settings),
         wire=wire_of(settings),
         public_url=settings.server.public_url,
-        explain_base=EXPLAIN_PATH,
+        explain_base=settings.server.explain_url.rstrip("/") + "/" if settings.server.explain_url else EXPLAIN_PATH,
         observe=observer,
         identify=identify,
     )

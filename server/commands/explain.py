@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -29,12 +30,18 @@ _HEADS = {
 @click.option("--lang", type=click.Choice(["en", "fr"]), help="Language (default: that of the environment, else English).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--list", "as_list", is_flag=True, help="List every id with its statement.")
-def command(id: str | None, lang: str | None, as_json: bool, as_list: bool) -> None:
+@click.option("--site", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+              help="Write the pages of all ids into DIR, for any web server (setting server.explain_url).")  # fmt: skip
+def command(id: str | None, lang: str | None, as_json: bool, as_list: bool, site: Path | None) -> None:
     """Explain an error code (XDSUnknownPatientId) or a rule (DE-106, WIRE-014): meaning, section, usual cause, wrong and right.
 
     Exit status 2 for an id that does not exist, with those that resemble it.
     """
     from conformance.explanations.catalogue import explain, explanations, nearest
+
+    if site is not None:
+        click.echo(f"{write_site(site)} pages in {site}: set server.explain_url to the address under which they stand")
+        return
 
     language = lang or environment_language()
     if as_list or not id:
@@ -51,6 +58,22 @@ def command(id: str | None, lang: str | None, as_json: bool, as_list: bool) -> N
         click.echo(f"Error: {unknown}{hint} (carnet explain --list)", err=True)
         sys.exit(2)
     click.echo(json.dumps(as_dict(found), indent=2, ensure_ascii=False) if as_json else as_text(found, language))
+
+
+def write_site(folder: Path) -> int:
+    """The pages of `/explain/` as files; how many. Raises UsageError where the folder cannot be written."""
+    from server.explain_page import site_pages
+
+    count = 0
+    try:
+        for name, page in site_pages():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(page, encoding="utf-8")
+            count += 1
+    except OSError as error:
+        raise click.UsageError(f"{folder}: cannot be written: {error.strerror}") from None
+    return count
 
 
 def environment_language() -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import json
 import re
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -58,6 +61,27 @@ def test_every_id_can_be_shown_and_is_listed() -> None:
     status, text = run("--list")
     listed = [line.split()[0] for line in text.splitlines()]
     assert status == 0 and listed == list(explanations())
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pages as files."""
+    folder = tmp_path_factory.mktemp("site").resolve() / "pages"
+    status, text = run("--site", str(folder))
+    assert status == 0 and text.startswith(f"{2 * len(explanations()) + 2} pages")
+    return folder
+
+
+def test_pages_are_written_as_files_that_link_to_one_another(site: Path, tmp_path: Path) -> None:
+    pages = set(site.rglob("index.html"))
+    assert len(pages) == 2 * len(explanations()) + 2
+    for path in (site / "index.html", site / "DE-406/index.html", site / "DE-406/fr/index.html"):
+        for link in lxml_html.fromstring(path.read_text("utf-8")).xpath("//a/@href"):
+            assert (path.parent / link).resolve() in pages, link
+    french = lxml_html.fromstring((site / "DE-406/fr/index.html").read_text("utf-8"))
+    assert french.get("lang") == "fr" and "L'attribut creationTime" in french.text_content()
+    (tmp_path / "file").write_text("")
+    assert run("--site", str(tmp_path / "file" / "pages"))[0] == 2
 
 
 # ------------------------------------------------------------------------------------------------------------------ the page
@@ -149,6 +173,30 @@ def test_the_public_address_stands_in_the_links(tmp_path: Path) -> None:
         assert "https://dmp.example.fr/explain/SQ-MISSING" in ask(f"http://127.0.0.1:{port}", sent).text
     finally:
         server.stop()
+
+
+def test_links_lead_where_the_operator_has_put_the_pages(site: Path, tmp_path: Path) -> None:
+    """A reader without a card: the pages stand on a plain web server, and the link of a refusal finds its page there."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=site)
+    announce(tmp_path / "data")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as plain:
+        threading.Thread(target=plain.serve_forever, daemon=True).start()
+        try:
+            address = f"http://127.0.0.1:{plain.server_address[1]}"
+            with ServerProcess(tmp_path / "data", "--set", f"server.explain_url={address}") as running:
+                sent = request("/xds/registry", "application/soap+xml", envelope("urn:ihe:iti:2007:RegistryStoredQuery", _QUERY))
+                told = ask(running.url, sent).text
+            link = re.search(rf"{address}/SQ-MISSING", told)
+            assert link, told
+            status, page = fetched(link[0])
+        finally:
+            plain.shutdown()
+    assert status == 200 and "SQ-MISSING" in page
+
+
+def test_an_address_of_the_pages_that_is_none_is_refused_at_start() -> None:
+    result = CliRunner().invoke(program, ["config", "--set", "server.explain_url=pages"])
+    assert result.exit_code == 2 and "server.explain_url = 'pages' is not accepted; accepted: https://host/path" in result.output
 
 
 def test_the_server_lists_all_and_says_404(server: ServerProcess) -> None:
