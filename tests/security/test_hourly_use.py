@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from security.hourly import HOURLY_USE, Amount, HourlyUse, named
@@ -82,3 +84,16 @@ def test_patients_met_may_be_asked_about_again_and_further_ones_up_to_the_limit(
     assert not other.meets(named("asker", "a third"), [a, b, c], 2)
     clock.now += 3600
     assert one.meets(ASKER, [c], 2)
+
+
+def test_the_limit_holds_however_many_ask_at_once(databases: tuple[Database, Database]) -> None:
+    uses = [HourlyUse(database, Clock()) for database in databases]
+
+    def ask(number: int) -> tuple[bool, bool]:
+        use = uses[number % 2]
+        taken = use.take([Amount(PATIENT, 1, 0), Amount(SOURCE, 1, 0, documents_limit=5)])
+        return taken.over is None, use.meets(ASKER, [named("asked", str(number))], 5)
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, range(24)))
+    assert [sum(column) for column in zip(*answers, strict=True)] == [5, 5]
