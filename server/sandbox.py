@@ -67,7 +67,7 @@ class Sandbox:
                 self.add_patient(patient.cx())
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
-        """The services of the sandbox; PATH_INFO begins with /xds or /explain."""
+        """The services of the sandbox; PATH_INFO begins with /xds, /dmp or /explain."""
         return self._wsgi(environ, start_response)
 
     def close(self) -> None:

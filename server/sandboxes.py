@@ -107,7 +107,7 @@ class Sandboxes:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
-        under = re.fullmatch(r"/v/([^/]+)((?:/xds|/explain)(?:/.*)?)", path)
+        under = re.fullmatch(r"/v/([^/]+)((?:/xds|/dmp|/explain)(?:/.*)?)", path)
         if under and under[1] in self.names:
             shifted = {**environ, "SCRIPT_NAME": f"/v/{under[1]}", "PATH_INFO": under[2]}
             return self.open(under[1])(shifted, start_response)
@@ -234,7 +234,8 @@ def _arrived(sandbox: Sandbox, one: Message) -> Arrived:
 def _view(sandbox: Sandbox, said: str = "") -> SandboxView:
     messages = [_arrived(sandbox, one) for one in list(sandbox.messages)[-_SHOWN:]]
     return SandboxView(
-        sandbox.name, sandbox.base, sandbox.url, sandbox.patients, messages, expectations(), dict(sandbox.progress.met), said
+        sandbox.name, sandbox.base, sandbox.url, sandbox.patients, messages, expectations(), dict(sandbox.progress.met), said,
+        sandbox.settings.domain.dmp_services,
     )
 
 

@@ -58,6 +58,7 @@ class SandboxView:
     expectations: Sequence[Expectation]
     met: Mapping[str, int]
     said: str = ""
+    dmp: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,10 @@ class MessageView:
     others: Sequence[int] = field(default_factory=tuple)
 
 
-_SERVED = (("repository", "ITI-41, ITI-43, ITI-86"), ("registry", "ITI-18, ITI-42, ITI-57, ITI-62"), ("iti44", "ITI-44"))
+_SERVED = (
+    ("xds/repository", "ITI-41, ITI-43, ITI-86"), ("xds/registry", "ITI-18, ITI-42, ITI-57, ITI-62"), ("xds/iti44", "ITI-44"),
+)  # fmt: skip
+_DMP = (("dmp/patients", "TD0.2, TD1.1 - TD1.4"), ("dmp/habilitations", "TD0.3, TD1.6"))
 
 
 def _good(outcome: str, fault: str) -> str:
@@ -107,7 +111,8 @@ def front_page(names: Sequence[str], language: str, said: str = "") -> str:
 def sandbox_page(view: SandboxView, language: str) -> str:
     """One sandbox: where to send, what is expected, what has arrived."""
     addresses = "".join(
-        f'<li><code>{text(view.url)}/xds/{one}</code> <span class="quiet">{what}</span></li>' for one, what in _SERVED
+        f'<li><code>{text(view.url)}/{one}</code> <span class="quiet">{what}</span></li>'
+        for one, what in (*_SERVED, *(_DMP if view.dmp else ()))
     )
     patients = "".join(f"<li><code>{text(one)}</code></li>" for one in view.patients)
     content = (
