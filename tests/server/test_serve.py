@@ -305,6 +305,7 @@ def test_the_log_tells_of_refusals_and_first_notes_without_a_patient(tmp_path: P
         server.counted('carnet_transactions_total{outcome="SUCCESS",transaction="ITI-41"}')  # after what might be told of it
         silent = server.log()
         assert not package(b"x", patient_id="secret-4711^^^&1.2.3.4.5&ISO").send(server).accepted
+        server.told("XDSUnknownPatientId [PAT-003]")  # before the next ones
         for _ in range(2):
             send = urllib.request.Request(server.registry, b"<secret-4711/>", {"Content-Type": "application/soap+xml"})
             with pytest.raises(urllib.error.HTTPError):
