@@ -152,7 +152,8 @@ class Trail:
 
     def _watched(self, handler: Handler) -> Handler:
         def handle(call: Call) -> Answer:
-            deed = Deed(call.transaction, call.caller, call.endpoint_url, call.reply_to, call.body)
+            process = str(os.getpid())
+            deed = Deed(call.transaction, call.caller, call.endpoint_url, call.reply_to, call.body, (), process, self.source)
             with self.deed(call, self.events_of(deed), begun=call.transaction in self.two_steps):
                 return handler(call)
 
@@ -160,7 +161,7 @@ class Trail:
 
     def events_of(self, deed: Deed) -> list[AuditEvent]:
         """The events of a request, by this process and this source."""
-        return events_of(replace(deed, process=str(os.getpid()), source=self.source), self.owners)
+        return events_of(deed if deed.process else replace(deed, process=str(os.getpid()), source=self.source), self.owners)
 
     @contextmanager
     def deed(self, call: Any, events: list[AuditEvent], *, begun: bool = False) -> Iterator[_Act]:
@@ -268,7 +269,9 @@ class Trail:
         url = call.endpoint_url if call else self.base_url + exchange.path[:200]
         reply_to = call.reply_to if call else ""
         body, asked, patients = (call.body, call.asked, call.patients) if call else (None, None, {})
-        return self.events_of(Deed(exchange.transaction, exchange.caller, url, reply_to, body, asked=asked, patients=patients))
+        who, process = exchange.caller, str(os.getpid())
+        deed = Deed(exchange.transaction, who, url, reply_to, body, (), process, self.source, asked, patients)
+        return self.events_of(deed)
 
     def _read(self, exchange: Exchange, outcome: int, description: str) -> None:
         """Something is about to be given. What cannot be delivered to the receiver of the trail is not given."""

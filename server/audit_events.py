@@ -82,6 +82,9 @@ EVENTS: Mapping[Transaction, tuple[AuditCode, str]] = {
     Transaction.DMP_HABILITATIONS: (PATIENT_RECORD, "U"),
 }
 
+#: EventTypeCode of each.
+_TYPES = {one: AuditCode(one.code, IHE, TRANSACTION_NAMES[one]) for one in EVENTS}
+
 #: Purposes of use by which somebody sees what he may not see otherwise: of the French domain, of HL7 (POU).
 EMERGENCY = frozenset({"bris_de_glace", "centre_15", "BTG", "ETREAT"})
 
@@ -134,7 +137,7 @@ def events_of(deed: Deed, owners: Owners) -> list[AuditEvent]:
     parts = _understood(deed, owners)
     assertion = deed.caller.assertion
     fallback = assertion.patient if assertion is not None else ""
-    types = (AuditCode(deed.transaction.code, IHE, TRANSACTION_NAMES[deed.transaction]),)
+    types = (_TYPES[deed.transaction],)
     participants = tuple(participants_of(deed))
     purposes = tuple(_code(one) for one in (assertion.purpose if assertion else None,) if one is not None)
     reason = assertion.reason if assertion else ""
@@ -160,16 +163,16 @@ def participants_of(deed: Deed) -> list[Participant]:
         deed.reply_to or ANONYMOUS, person is None, (DESTINATION if gives else SOURCE,), name=_common_name(caller.subject),
         address=caller.address,
     )  # fmt: skip
-    ours = Participant(
-        deed.endpoint_url, False, (SOURCE if gives else DESTINATION,), alternative=deed.process, address=_host(deed.endpoint_url)
-    )
+    ours = _server(deed.endpoint_url, gives, deed.process)
     people = [person] if person is not None else []
     return [ours, *people, theirs] if gives else [theirs, *people, ours]
 
 
 @lru_cache(maxsize=64)
-def _host(url: str) -> str:
-    return urlsplit(url).hostname or ""
+def _server(url: str, gives: bool, process: str) -> Participant:
+    """This server under the name that the client used: a header line at most."""
+    host = urlsplit(url).hostname or ""
+    return Participant(url, False, (SOURCE if gives else DESTINATION,), alternative=process, address=host)
 
 
 def human(assertion: Assertion | None) -> Participant | None:
@@ -258,7 +261,7 @@ def _query(transaction: Transaction, body: etree._Element, request: AdhocQueryRe
     details = [("QueryEncoding", "UTF-8"), *([(HOME_OF_QUERY, request.home)] if request.home else [])]
     asked = AuditObject(
         request.id,
-        AuditCode(transaction.code, IHE, TRANSACTION_NAMES[transaction]),
+        _TYPES[transaction],
         role=ROLE_QUERY,
         query=etree.tostring(body, encoding="unicode", with_tail=False),
         details=tuple(details),
