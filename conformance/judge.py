@@ -11,7 +11,7 @@ from lxml import etree
 from conformance import authorisations, records
 from conformance.case import Expect
 from conformance.exchange import Exchanged
-from conformance.phrases import french
+from conformance.phrases import french, french_context
 from conformance.result import Anchor, Finding, Text, Told
 from conformance.submission import Thing
 from conformance.wire import ACTIONS, QUERY, RIM, RS, SOAP, WSA, XDSB, Answer, WireError, read_answer
@@ -170,7 +170,10 @@ class Judge:
         status = self.reply.status
         if status not in self.expect.statuses:
             got = self.reply.outcome + "".join(f"; {told.code}: {told.context}" for told in self.reply.told[:3])
-            text = _STATUS.format_(" / ".join(self.expect.statuses), got[:600])
+            contexts = [(told.code, french_context(told.context) or told.context) for told in self.reply.told[:3]]
+            in_french = self.reply.outcome + "".join(f" ; {code} : {context}" for code, context in contexts)
+            wanted = " / ".join(self.expect.statuses)
+            text = Text(_STATUS.en.format(wanted, got[:600]), _STATUS.fr.format(wanted, in_french[:600]))
             if status == "Success" and set(self.expect.statuses) <= {"Failure", "Fault"}:
                 text = _ACCEPTED.format_(self.expect.words())
             yield self._finding("status", self.expect.words(), got, text, "status=" if status != "Fault" else "Fault")

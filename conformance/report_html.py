@@ -17,6 +17,7 @@ from typing import Any
 from conformance.coverage import OUT_OF_REACH
 from conformance.explanations.catalogue import explanations
 from conformance.message_rows import Rows, rows_of
+from conformance.phrases import french_context
 from conformance.report_picture import build_picture
 from conformance.report_requirements import build_requirements
 from conformance.report_words import alternatives, told_already, verdict, word
@@ -200,7 +201,7 @@ def _example(rule: str, language: str) -> str:
     one = explanations().get(rule)
     if one is None:
         return ""
-    shown = [(name, text) for name, text in (("wrong", one.wrong), ("right", one.right)) if text]
+    shown = one.examples(language)
     return "".join(
         f'<h3>{_text(word(name, language))} ({_text(rule)})</h3><pre class="{name}">{_text(text)}</pre>' for name, text in shown
     )
@@ -226,7 +227,7 @@ def _messages(case: CaseResult, language: str) -> str:
 
 def _step(step: StepResult, language: str) -> str:
     mark = f" ({word('prepares', language)})" if step.prepares else f" ({word('cleans', language)})" if step.cleans else ""
-    told = "".join(f"<li><code>{_text(one.code)}</code> {_text(one.context)}</li>" for one in step.told)
+    told = "".join(f"<li><code>{_text(one.code)}</code> {_told(one.context, language)}</li>" for one in step.told)
     said = f"<p>{_text(word('told', language))}:</p><ul>{told}</ul>" if told else ""
     expected = alternatives(step.expected) or "-"
     outcome = f"{word('expected', language)}: {expected}; {word('got', language)}: {step.outcome or '-'}"
@@ -236,6 +237,12 @@ def _step(step: StepResult, language: str) -> str:
             found = [one for one in step.findings if one.anchor and one.anchor.message == which]
             parts.append(f"<p>{_text(word(which, language))}</p>{_rows(rows_of(message.octets), found, language)}")
     return "".join(parts)
+
+
+def _told(context: str, language: str) -> str:
+    """The target's own words; what a server of this project says is translated, with the words themselves below."""
+    ours = french_context(context) if language == "fr" else None
+    return f'{_text(ours)}<br><span class="quiet" lang="en">{_text(context)}</span>' if ours else _text(context)
 
 
 def _rows(rows: Rows, found: Sequence[Finding], language: str) -> str:

@@ -113,10 +113,9 @@ def _page_of(id: str, language: str) -> str:
     parts.append(f"<h2>{words['fix']}</h2><p>{html.escape(one.fix.of(language))}</p>")
     if one.remedy.of(language) not in ("", one.fix.of(language)):
         parts.append(f"<h2>{words['remedy']}</h2><p>{html.escape(one.remedy.of(language))}</p>")
-    for name, example in (("wrong", one.wrong), ("right", one.right)):
-        if example:
-            of = f" ({_link(one.example, language)})" if one.example else ""
-            parts.append(f'<h2>{words[name]}{of}</h2><pre class="{name}">{html.escape(example)}</pre>')
+    of = f" ({_link(one.example, language)})" if one.example else ""
+    for name, example in one.examples(language):
+        parts.append(f'<h2>{words[name]}{of}</h2><pre class="{name}">{html.escape(example)}</pre>')
     if one.related:
         parts.append(f"<p>{words['related']}: {', '.join(_link(id, language) for id in one.related)}</p>")
     return _frame(f"{one.id} - Carnet", "".join(parts), language, one.id)

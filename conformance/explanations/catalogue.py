@@ -10,6 +10,7 @@ files too long stand in `examples_*.toml`.
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,11 +24,13 @@ from metadata.rules.removal import RULES as REMOVAL_RULES
 from metadata.rules.table import RULES
 from metadata.vocabulary import Actor, ErrorCode
 from schemas.problems import RULES as PARSER_RULES
+from schemas.sentences.french import french
 from security.refusal import TrustRule
 from security.rules import TRUST_RULES
 from soap.wire import QUIRKS
 
 LANGUAGES = ("en", "fr")
+_COMMENT = re.compile(r"(?<=<!-- ).*?(?= -->)", re.DOTALL)
 #: How the files begin that hold examples only.
 _EXAMPLES = "examples_"
 #: What the rules of trust are about, by what stands before the dash of their ids; `trust_rows.toml` has the cause of each.
@@ -60,6 +63,15 @@ class Explanation:
     place: Mapping[str, Any] = field(default_factory=dict, repr=False)
     example: str = ""
     unjudged: str = ""
+
+    def examples(self, language: str) -> list[tuple[str, str]]:
+        """(`wrong` or `right`, the fragment) of those that there are; what their comments say is said in this language."""
+        shown = [(name, text) for name, text in (("wrong", self.wrong), ("right", self.right)) if text]
+        return [(name, _COMMENT.sub(_commented, text) if language == "fr" else text) for name, text in shown]
+
+
+def _commented(comment: re.Match[str]) -> str:
+    return french(comment[0])
 
 
 def explain(id: str) -> Explanation:

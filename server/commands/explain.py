@@ -103,10 +103,9 @@ def as_text(one: Explanation, language: str) -> str:
     parts.append(f"{fix}\n  {one.fix.of(language)}")
     if one.remedy.of(language) not in ("", one.fix.of(language)):
         parts.append(f"{remedy}\n  {one.remedy.of(language)}")
-    for head, example in ((wrong, one.wrong), (right, one.right)):
-        if example:
-            of = f" ({one.example})" if one.example else ""
-            parts.append(head + of + "\n" + "\n".join(f"  {line}" for line in example.splitlines()))
+    of = f" ({one.example})" if one.example else ""
+    for name, example in one.examples(language):
+        parts.append({"wrong": wrong, "right": right}[name] + of + "\n" + "\n".join(f"  {line}" for line in example.splitlines()))
     if one.related:
         parts.append(f"{related}: {', '.join(one.related)}")
     return "\n\n".join(parts)

@@ -23,6 +23,7 @@ from metadata.rules.rule import Context
 from metadata.rules.table import RULES, rule
 from metadata.vocabulary import ErrorCode
 from schemas.problems import RULES as PARSER_RULES
+from schemas.sentences.french import known_french
 from security.rules import TRUST_RULES
 from server.commands.explain import as_text
 from soap.wire import QUIRKS, Do
@@ -55,7 +56,8 @@ def test_every_rule_of_trust_has_its_own_cause() -> None:
 
 def test_every_rule_id_that_stands_in_the_code_is_explained() -> None:
     """Faults and refusals are no table: their ids are read in the source."""
-    written_ids = re.compile(r'"((?:SRV|LIM|STORE|SQ|PIF|XPC|REC|DMP|RET|CDA|SOAP|WSA|XSD|XML|ANS|HTTP|SAML)-(?:\d{3}|[A-Z][A-Z-]+))"')
+    families = "SRV|LIM|STORE|SQ|PIF|XPC|REC|DMP|RET|CDA|SOAP|WSA|XSD|XML|ANS|HTTP|SAML"
+    written_ids = re.compile(rf'"((?:{families})-(?:\d{{3}}|[A-Z][A-Z-]+))"')
     floors = ("metadata", "schemas", "soap", "registry", "repository", "server", "security", "conformance")
     written: dict[str, str] = {}
     for floor in floors:
@@ -107,6 +109,14 @@ def test_a_code_has_the_example_of_a_rule_behind_it() -> None:
     assert all(one.example in one.related and one.wrong == BOOK[one.example].wrong for one in codes if not one.unjudged)
     text = as_text(BOOK["XDSUnknownPatientId"], "fr")
     assert "Faux (PAT-003)" in text and "Juste (PAT-003)" in text
+
+
+def test_comments_in_examples_have_a_french_form() -> None:
+    comments = {said for one in BOOK.values() for said in re.findall(r"<!-- (.*?) -->", one.wrong + one.right)}
+    words = re.compile(r"\b(?:no|is|in|of|the|and|has|alone)\b")
+    assert [said for said in comments if words.search(re.sub(r"<.*>", "", said)) and known_french(said) is None] == []
+    one = next(one for one in BOOK.values() if "is not there -->" in one.wrong)
+    assert "n'y est pas -->" in as_text(one, "fr") and "is not there -->" in as_text(one, "en")
 
 
 def test_related_ids_exist() -> None:

@@ -15,8 +15,11 @@ import pytest
 from lxml import etree
 
 from conformance import report, report_words
+from conformance.case import Expect
 from conformance.evidence import codes_of, write_evidence
-from conformance.report_html import build_html
+from conformance.exchange import Exchanged
+from conformance.judge import Judge, Reply
+from conformance.report_html import _told, build_html
 from conformance.result import Anchor, CaseResult, Finding, Message, Run, Status, StepResult, Text, Told
 from tests.web.listener import browsing
 
@@ -200,3 +203,19 @@ def test_a_finding_is_not_said_twice() -> None:
     step = StepResult("wrong", Text("A step", "Une étape"), "ITI-42", findings=[finding])
     page = build_html(_run(replace(_case("c-9", Status.FAILED), steps=[step])), "en")
     assert page.count("it is Failure XDSRegistryError") == 1 and "Came" not in page
+
+
+def test_what_a_server_of_this_project_says_is_told_in_french_too() -> None:
+    said = "doc patientId: the patient is not known to the registry (value: '1^^^&1.2&ISO'). Send 2. [PAT-003, ITI TF-2: 3.42]"
+    shown = _told(said, "fr")
+    assert shown.startswith("doc patientId : le patient n&#x27;est pas connu du registre") and 'lang="en"' in shown
+    assert "<" not in _told(said, "en") and "is not known" in _told(said, "en")
+    assert _told(_HOSTILE, "fr") == _told(_HOSTILE, "en") and "<script" not in _told(_HOSTILE, "fr")
+
+
+def test_a_wrong_status_is_told_in_both_languages() -> None:
+    said = "title is missing. Send it. [DE-101]"
+    code = "XDSRegistryMetadataError"
+    reply = Reply(Exchanged(_REQUEST, _RESPONSE, 200, ""), "Failure", [code], [Told(code, said)])
+    (finding,) = Judge("ITI-42", Expect(("Success",)), reply, {}).findings()
+    assert "title is missing" in finding.text.en and "title manque" in finding.text.fr
