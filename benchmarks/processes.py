@@ -68,6 +68,10 @@ class Process:
         """Bytes of a field of /proc/PID/status, the largest of its processes."""
         return max(_status(pid, field) for pid in self.pids())
 
+    def cpu(self) -> float:
+        """Seconds of CPU that its processes have used."""
+        return sum(_cpu(pid) for pid in self.pids())
+
     def __enter__(self) -> Process:
         return self
 
@@ -83,6 +87,14 @@ def _status(pid: int, field: str) -> int:
     except FileNotFoundError:
         pass
     return 0
+
+
+def _cpu(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.contextmanager

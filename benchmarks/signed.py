@@ -1,9 +1,10 @@
 """What signed messages and assertions cost: the same server asked with and without them, in turn, beside the bare cryptography.
 
-U is the rate of the unsigned request, C that of the bare cryptography of one signed request in a loop, in as many processes as the
-server has: each signature of the request (and of the assertion, where there is one) verified, the answer's made, and SHA-256 over
-the octets of every signed part of both, which lie ready in canonical form. That is the strict reading, and the share is that of
-F(U,C). CX is C with the canonical forms made in the loop too, out of trees that are parsed already: the other reading. What is
+U is the rate of the unsigned request, C that of the bare cryptography of one signed request in a loop, in as many processes as
+the server has: each signature of the request (and of the assertion, where there is one) verified, the answer's made, and SHA-256
+over the octets of every signed part of both, which lie ready in canonical form. That is the strict reading, and the share is that
+of F(U,C). CX is C with the canonical forms made in the loop too, out of trees that are parsed already: the other reading. The CPU
+of the server's processes for each answer is told beside the rates, since other work on the machine changes it least. What is
 signed is signed before the clock starts: each message with an id and a time of its own.
 """
 
@@ -18,7 +19,7 @@ import socket
 import statistics
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -108,19 +109,24 @@ def _queries(
     assertion: bool,
     plan: Plan,
 ) -> Row:
-    u, c, forms, runs = [], [], [], []
+    runs: dict[str, list[tuple[load.Load, float]]] = {"unsigned": [], "signed": []}
+    bare: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
     samples = _samples(server, cards, assertion)
     for _ in range(plan.rounds):
-        u.append(load.run(server.address, plain, clients, plan.seconds).rate)
-        c.append(bare_cryptography(cards.folder, *samples, workers, plan.seconds / 2, False))
-        forms.append(bare_cryptography(cards.folder, *samples, workers, plan.seconds / 2, True))
+        runs["unsigned"].append(_with_cpu(server, partial(load.run, server.address, plain, clients, plan.seconds)))
+        for forms, found in bare.items():
+            found.append(bare_cryptography(cards.folder, *samples, workers, plan.seconds / 2, forms))
         # No more than could be answered, and none older than its five minutes.
-        made = [_signed_query(cards, assertion) for _ in range(int(u[-1] * plan.seconds * 0.9) + clients)]
-        runs.append(load.run(server.address, made.pop, clients, plan.seconds, most=len(made)))
-    runs.sort(key=lambda run: run.rate)
-    middle = runs[len(runs) // 2]
-    unsigned = statistics.median(u)
-    floor, other = (both(unsigned, statistics.median(bare)) for bare in (c, forms))
+        rate = runs["unsigned"][-1][0].rate
+        made = [_signed_query(cards, assertion) for _ in range(int(rate * plan.seconds * 0.9) + clients)]
+        asked = partial(load.run, server.address, made.pop, clients, plan.seconds, most=len(made))
+        runs["signed"].append(_with_cpu(server, asked))
+    middle = sorted((run for run, _ in runs["signed"]), key=lambda run: run.rate)[plan.rounds // 2]
+    unsigned = statistics.median(run.rate for run, _ in runs["unsigned"])
+    c, cx = (statistics.median(rate for rate, _ in found) for found in bare.values())
+    floor, other = both(unsigned, c), both(unsigned, cx)
+    cpu_unsigned, cpu_signed = (statistics.median(cpu for _, cpu in found) for found in runs.values())
+    cpu_bare = statistics.median(cpu for _, cpu in bare[False])
     return Row(
         what=f"signed{' with assertion' if assertion else ''}: {_QUERY}",
         store=store,
@@ -131,14 +137,25 @@ def _queries(
         p99=middle.quantile(0.99),
         floors={
             "U": unsigned,
-            "C": statistics.median(c),
-            "CX": statistics.median(forms),
+            "C": c,
+            "CX": cx,
             "F(U,C)": floor,
             "F(U,CX)": other,
             "share of F(U,CX)": middle.rate / other,
+            "CPU ms unsigned": cpu_unsigned * 1000,
+            "CPU ms C": cpu_bare * 1000,
+            "CPU ms signed": cpu_signed * 1000,
+            "share by CPU": (cpu_unsigned + cpu_bare) / cpu_signed,
         },
         share=middle.rate / floor,
     )
+
+
+def _with_cpu(server: processes.Process, run: Callable[[], load.Load]) -> tuple[load.Load, float]:
+    """The run, and the seconds of the server's CPU for each of its answers."""
+    before = server.cpu()
+    done = run()
+    return done, (server.cpu() - before) / max(done.answers, 1)
 
 
 def _signed_query(cards: Cards, assertion: bool) -> bytes:
@@ -157,16 +174,20 @@ def _samples(server: processes.Process, cards: Cards, assertion: bool) -> tuple[
     return request.partition(b"\r\n\r\n")[2], answer.partition(b"\r\n\r\n")[2]
 
 
-def bare_cryptography(folder: Path, request: bytes, answer: bytes, workers: int, seconds: float, forms: bool) -> float:
-    """Signed requests per second if nothing but their cryptography had to be done; with `forms`, canonical forms are part of it."""
+def bare_cryptography(
+    folder: Path, request: bytes, answer: bytes, workers: int, seconds: float, forms: bool
+) -> tuple[float, float]:
+    """Signed requests per second if nothing but their cryptography had to be done, and the seconds of CPU for each. With `forms`,
+    canonical forms are part of it."""
     loop = partial(_loop, folder, request, answer, forms)
     if workers == 1:
         return loop(seconds)
     with ProcessPoolExecutor(workers) as pool:
-        return sum(pool.map(loop, [seconds] * workers))
+        found = list(pool.map(loop, [seconds] * workers))
+    return sum(rate for rate, _ in found), statistics.mean(cpu for _, cpu in found)
 
 
-def _loop(folder: Path, request: bytes, answer: bytes, forms: bool, seconds: float) -> float:
+def _loop(folder: Path, request: bytes, answer: bytes, forms: bool, seconds: float) -> tuple[float, float]:
     client = _public_key(signing_files(folder, "alice")[0])
     own = xmlsec.Key.from_file(str(folder / "server.key"), xmlsec.KeyFormat.PEM, None)
     trees = [etree.fromstring(octets) for octets in (request, answer)]
@@ -174,7 +195,7 @@ def _loop(folder: Path, request: bytes, answer: bytes, forms: bool, seconds: flo
     infos = [*(signature[0] for signature in trees[0].iter(_SIGNATURE)), next(trees[1].iter(_SIGNATURE))[0]]
     digested, signed = (list(map(_canonical, elements)) for elements in (parts, infos))
     value = _context(own).sign_binary(signed[-1], _RSA)
-    done, start = 0, time.perf_counter()
+    done, start, cpu = 0, time.perf_counter(), time.process_time()
     while (spent := time.perf_counter() - start) < seconds:
         if forms:
             digested, signed = (list(map(_canonical, elements)) for elements in (parts, infos))
@@ -185,7 +206,7 @@ def _loop(folder: Path, request: bytes, answer: bytes, forms: bool, seconds: flo
                 _context(client).verify_binary(one, _RSA, value)
         _context(own).sign_binary(signed[-1], _RSA)
         done += 1
-    return done / spent
+    return done / spent, (time.process_time() - cpu) / done
 
 
 def _public_key(certificate: Path) -> Any:

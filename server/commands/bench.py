@@ -160,7 +160,7 @@ def _print(rows: list[Row]) -> None:
             f"{row.rate:,.0f} {row.unit}",
             f"{row.p50 * 1000:.1f}" if row.p50 else "",
             f"{row.p99 * 1000:.1f}" if row.p99 else "",
-            ", ".join(f"{name} {value:,.0f}" for name, value in row.floors.items()),
+            ", ".join(f"{name} {value:,.{0 if value >= 10 else 2}f}" for name, value in row.floors.items()),
             f"{row.share:.2f}" if row.share else "",
             f"{row.memory / 2**20:.1f}" if row.memory >= 0 else "",
         )
