@@ -24,8 +24,8 @@ from pathlib import Path
 from types import TracebackType
 
 ROOT = Path(__file__).resolve().parents[1]
-START_SECONDS = 60
-STOP_SECONDS = 60
+START_SECONDS = 120
+STOP_SECONDS = 120
 #: A guard only: how long a test waits for what must come before it says that it has not come.
 PATIENCE_SECONDS = 60
 _ADDRESS = re.compile(r"(https?://[^\s/]+)/")

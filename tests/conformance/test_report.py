@@ -170,7 +170,8 @@ def test_the_pdf_is_one_and_says_it_in_french(tmp_path: Path) -> None:
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF-")
     if shutil.which("pdftotext") is None:
         pytest.skip("pdftotext is not installed (Debian: poppler-utils)")
-    said = subprocess.run(["pdftotext", "-layout", str(tmp_path / "report.pdf"), "-"], capture_output=True, text=True, timeout=60)
+    command = ["pdftotext", "-layout", str(tmp_path / "report.pdf"), "-"]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert "Rapport de conformité" in said.stdout
     assert "1 cas a échoué" in said.stdout
     assert "Il doit être refusé." in said.stdout

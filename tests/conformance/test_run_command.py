@@ -24,7 +24,7 @@ FILES = ("report.html", "report.pdf", "junit.xml", "report.json", "evidence.zip"
 def carnet(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "server", "conformance", *map(str, arguments)]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, capture_output=True, text=True, env=environ, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=environ, timeout=300, check=False)
 
 
 @pytest.fixture(scope="module")

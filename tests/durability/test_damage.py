@@ -140,6 +140,6 @@ def check_store(data: Path) -> tuple[int, object]:
     """Exit status and JSON of the command."""
     command = [sys.executable, "-m", "server", "check-store", "--data", str(data), "--json"]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=data.parent, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=data.parent, env=environ, capture_output=True, text=True, timeout=300, check=False)
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)

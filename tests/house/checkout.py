@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def files() -> tuple[str, ...]:
     """Every tracked file that is there, as a path below ROOT."""
     if (ROOT / ".git").exists():
-        done = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=True, timeout=60)
+        done = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=True, timeout=300)
         names = [name for name in done.stdout.split("\0") if name]
     else:
         names = [str(p.relative_to(ROOT)) for p in ROOT.rglob("*") if p.is_file() and ".carnet" not in p.parts]

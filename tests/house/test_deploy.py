@@ -58,10 +58,10 @@ def test_systemd_reads_the_unit_and_finds_it_closed(tmp_path: Path) -> None:
     unit = tmp_path / "carnet.service"
     # verify wants the program to be there; nothing is started.
     unit.write_text(UNIT.replace("/opt/carnet/bin/carnet", shutil.which("true") or "/bin/true"), encoding="utf-8")
-    done = subprocess.run([program, "verify", str(unit)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([program, "verify", str(unit)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and "carnet.service:" not in done.stderr, done.stderr
     done = subprocess.run(
-        [program, "security", "--offline=true", "--no-pager", str(unit)], capture_output=True, text=True, timeout=60
+        [program, "security", "--offline=true", "--no-pager", str(unit)], capture_output=True, text=True, timeout=300
     )
     exposure = re.search(r"exposure level for carnet\.service: ([\d.]+)", done.stdout)
     assert exposure, done.stdout + done.stderr

@@ -21,7 +21,7 @@ def packages(root: Path) -> set[str]:
 
 
 def tracked(root: Path) -> set[str]:
-    done = subprocess.run(["git", "-C", str(root), "ls-files", "-z"], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(["git", "-C", str(root), "ls-files", "-z"], capture_output=True, text=True, check=True, timeout=300)
     return {name for name in done.stdout.split("\0") if name}
 
 

@@ -122,7 +122,7 @@ def test_of_two_at_once_one_does_it(world: World, act: object) -> None:
     gate, codes = threading.Barrier(4), []
 
     def run() -> None:
-        gate.wait(30)
+        gate.wait(60)
         codes.append(told(world.url, act(cx)).codes)  # type: ignore[operator]
 
     threads = [threading.Thread(target=run) for _ in range(4)]

@@ -125,7 +125,7 @@ def test_a_domain_may_refuse_merges(unmerging: World) -> None:
     assert unmerging.v3("PRPA_IN201304UV02", new, old) == "CE"
     command = [sys.executable, "-m", "server", "patient", "merge", old, new, "--data", str(unmerging.server.data)]
     environ = {**os.environ, "CARNET_DOMAIN_MERGE": "refuse"}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environ, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environ, timeout=300)
     assert done.returncode == 1 and "domain.merge = accept" in done.stderr, done.stderr
     assert (len(unmerging.found(old)), unmerging.found(new)) == (1, [])
 

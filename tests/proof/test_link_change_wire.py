@@ -99,6 +99,6 @@ def _bytes(world: World, entry: Entry) -> bytes:
 def _patient(world: World, word: str, patient: str, *more: str) -> str:
     """What the command printed."""
     command = [sys.executable, "-m", "server", "patient", word, patient, *more, "--data", str(world.server.data)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **SETTINGS}, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **SETTINGS}, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout

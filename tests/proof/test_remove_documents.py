@@ -58,7 +58,7 @@ def check_store(data: Path) -> tuple[int, dict[str, int]]:
     """Exit status and counts of `check-store`."""
     command = [sys.executable, "-m", "server", "check-store", "--data", str(data), "--json"]
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "CARNET_ROLE_REPOSITORY_UNIQUE_ID": REPOSITORY}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environ)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environ)
     return done.returncode, json.loads(done.stdout)["counts"]
 
 

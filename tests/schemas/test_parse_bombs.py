@@ -82,7 +82,7 @@ EXPECTED = {
 
 def run(program: str, *arguments: str, wrapper: tuple[str, ...] = ()) -> str:
     command = [*wrapper, sys.executable, "-c", program, *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
 

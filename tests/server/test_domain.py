@@ -259,7 +259,7 @@ def refused_start(folder: Path, profile: str) -> str:
     """What `serve` says before it ends with 2."""
     command = [sys.executable, "-m", "server", "serve", "--port", "0", "--data", str(folder / "data")]
     command += ["--set", f"domain.profile={profile}", "--set", f"domain.folder={folder}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 2, done.stderr
     assert not (folder / "data").exists(), "nothing was made"
     return done.stderr

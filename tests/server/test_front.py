@@ -84,7 +84,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 def test_nginx_finds_nothing_wrong_with_the_configuration(place: Place) -> None:
-    done = subprocess.run(place.front.command("-t"), capture_output=True, text=True, timeout=60)
+    done = subprocess.run(place.front.command("-t"), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and "[warn]" not in done.stderr, done.stderr
 
 

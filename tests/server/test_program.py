@@ -65,7 +65,7 @@ def test_help_loads_no_library_but_click() -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True, text=True, timeout=60, check=True,
+        capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     assert done.stdout.strip().endswith("[]")
 
@@ -86,7 +86,7 @@ def test_completion_completes_commands() -> None:
     typed = {"_CARNET_COMPLETE": "bash_complete", "COMP_WORDS": "carnet pat", "COMP_CWORD": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "server"], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), **typed},
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.stdout.splitlines() == ["plain,patient"]
 
@@ -191,7 +191,7 @@ def test_the_test_command_runs_pytest_on_the_checkout(tmp_path: Path) -> None:
 
     def tested(*arguments: str) -> subprocess.CompletedProcess[str]:
         line = [sys.executable, "-m", "server", "test", *arguments]
-        return subprocess.run(line, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(line, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=300, check=False)
 
     good = tested("-p", "no:xdist", "tests/server/test_settings.py", "-q", "-k", "groups_are")
     assert good.returncode == 0 and "1 passed" in good.stdout, good.stdout + good.stderr

@@ -369,7 +369,7 @@ def test_curl_with_a_card_is_served(secure: Secure, tmp_path: Path) -> None:
         ["curl", "--silent", "--show-error", "--cacert", f"{folder}/ca.crt", "--cert", f"{folder}/card.crt", "--key",
          f"{folder}/card.key", "--header", "Content-Type: application/soap+xml", "--data-binary", f"@{tmp_path}/query.xml",
          f"https://localhost:{urlsplit(secure.server.url).port}/xds/registry"],
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0 and "StatusType:Success" in done.stdout, done.stdout + done.stderr
 

@@ -128,7 +128,7 @@ def test_it_tells_what_to_type_next(server: ServerProcess) -> None:
     assert "Type next:" in log
     line = log.split("Type next:\n")[1].strip().splitlines()[0]
     assert "patient add" in line and str(server.data) in line
-    shown = subprocess.run(line, shell=True, capture_output=True, text=True, cwd=server.data, timeout=60, check=False)
+    shown = subprocess.run(line, shell=True, capture_output=True, text=True, cwd=server.data, timeout=300, check=False)
     assert shown.returncode == 0, shown.stderr
     assert "added" in shown.stdout
 
@@ -208,7 +208,7 @@ def refused_start(data: Path, *arguments: str, environ: dict[str, str] | None = 
     line = [sys.executable, "-m", "server", "serve", "--data", str(data), "--port", "0", *arguments]
     done = subprocess.run(
         line, cwd=data.parent, env={**os.environ, "PYTHONPATH": str(ROOT), **(environ or {})},
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode in (1, 2), done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -251,7 +251,7 @@ def test_a_store_that_another_server_serves_is_told(server: ServerProcess) -> No
 def test_what_to_type_next_is_a_command_where_every_patient_is_known(tmp_path: Path) -> None:
     with ServerProcess(tmp_path / "data", "--patients", "open") as server:
         line = server.log().split("Type next:\n")[1].strip().splitlines()[0]
-        shown = subprocess.run(line, shell=True, capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False)
+        shown = subprocess.run(line, shell=True, capture_output=True, text=True, cwd=tmp_path, timeout=300, check=False)
     assert (shown.returncode, shown.stderr) == (0, ""), shown.stderr
     assert " query " in line
 

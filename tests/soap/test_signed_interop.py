@@ -174,7 +174,7 @@ def xmlsec1() -> list[str]:
 
 
 def run(program: list[str], command: str, *rest: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([program[0], command, *program[1:], *rest], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([program[0], command, *program[1:], *rest], capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.mark.parametrize("who", ["alice", "carole"])

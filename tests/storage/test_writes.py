@@ -148,7 +148,7 @@ open_database(sys.argv[1]).write(lambda connection: put(connection, "one"))
 def die(url: str, step: str) -> int:
     """The exit status of a program that writes one word and is killed at that step."""
     environment = {**os.environ, crash.VARIABLE: step}
-    return subprocess.run([sys.executable, "-c", _PROGRAM, url], env=environment, timeout=60, check=False).returncode
+    return subprocess.run([sys.executable, "-c", _PROGRAM, url], env=environment, timeout=300, check=False).returncode
 
 
 @pytest.mark.parametrize(("step", "left"), [("write-begun", []), ("commit-before", []), ("commit-after", ["one"])])

@@ -59,7 +59,7 @@ def test_a_clients_messages_are_kept_answered_checked_and_ticked_off(listener: L
     document = tmp_path / "note.txt"
     document.write_text("Blood pressure 120/80.\n")
     client = [sys.executable, "client.py", f"{listener.url}/v/{name}", listener.patient(name), str(document)]
-    done = subprocess.run(client, cwd=ROOT / "examples" / "python", capture_output=True, text=True, timeout=100)
+    done = subprocess.run(client, cwd=ROOT / "examples" / "python", capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     refused = listener.wait_for(name, 4)
     met = [f'class="expectation met" id="{row}"' for row in ("EXP-01", "EXP-22", "EXP-28", "EXP-30")]
@@ -112,7 +112,7 @@ def test_curl_sends_the_same_octets(listener: Listener, name: str, tmp_path: Pat
     _send(listener, name, b"by curl")
     shown = re.search(r'<pre id="curl">(.*?)</pre>', listener.wait_for(name, 1), re.DOTALL)
     assert shown
-    done = subprocess.run(["sh", "-e", "-c", html.unescape(shown[1])], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["sh", "-e", "-c", html.unescape(shown[1])], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert "[REG-001" in done.stdout, done.stdout + done.stderr  # this very submission is registered already
     listener.wait_for(name, 2)
     bodies = [listener.get(f"/v/{name}/messages/{one}/request").partition("\r\n\r\n")[2] for one in (1, 2)]
