@@ -24,7 +24,9 @@ SOURCES = (
         "french_cda", "lifecycle", "limited", "patient", "reference_id", "removal", "repository", "structure", "update",
         "update_linked", "update_registered", "update_restricted",
     )),
-    *(f"metadata/{name}" for name in ("scalars", "hl7", "ins", "french", "cda_header", "queries", "query_values")),
+    *(f"metadata/{name}" for name in (
+        "scalars", "hl7", "ins", "french", "cda", "cda_grammar", "cda_header", "queries", "query_values",
+    )),
     *(f"schemas/{name}" for name in ("parse", "charset", "validate")),
     *(f"soap/{name}" for name in (
         "addressing", "body/provide", "body/gdp_form", "endpoint", "envelope", "inline", "mime", "mtom", "outcome", "receive", "request", "root",
@@ -62,9 +64,9 @@ _NO_SENTENCES = {
     "Excessive depth", "syntax error", "is full",
     "Missing child", "The attribute 'id' is required but missing.", "amespace prefix", "destruction asked", "contained links",
     "members by target", "I/O error", "disk full", "no space left", "could not extend", '; action="x0x"',
-    "Erreur interne du serveur, référence x0x",
+    "Erreur interne du serveur, référence x0x", "line x0x, x1x", "x0x: x1x. x2x[x3x]", "time signatureCode assignedEntity",
 }
-_NOBODY = re.compile(r"^(ITI |ITI$|CI-SIS|DMP|HL7 |RFC |SOAP 1.2 Part|XML 1|WS-|PRAGMA|SELECT|XOP|carnet patient$)|[<>]{1}[a-z]+:|%[sd]|\{\d|^--|\r\n|^multipart/|\\[d{]")
+_NOBODY = re.compile(r"\w[?*+]( |$)|\) \)|^(ITI |ITI$|CI-SIS|DMP|HL7 |RFC |SOAP 1.2 Part|XML 1|WS-|PRAGMA|SELECT|XOP|carnet patient$)|[<>]{1}[a-z]+:|%[sd]|\{\d|^--|\r\n|^multipart/|\\[d{]")
 
 
 @pytest.mark.parametrize("source", SOURCES)
