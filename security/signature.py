@@ -90,8 +90,9 @@ def sign_enveloped(element: etree._Element, key_pem: bytes, certificate_pem: byt
 
     Exclusive canonical form, SHA-256, RSA or ECDSA as the key is; the certificate stands in ds:KeyInfo.
     """
-    key = serialization.load_pem_private_key(key_pem, None)
-    method = _T.ECDSA_SHA256 if isinstance(key, ec.EllipticCurvePrivateKey) else _T.RSA_SHA256
+    # The certificate tells the family: to load an RSA key checks its primes, which takes longer than to sign.
+    family = family_of(x509.load_pem_x509_certificate(certificate_pem))
+    method = _T.ECDSA_SHA256 if family == "EC" else _T.RSA_SHA256
     signature = xmlsec.template.create(element, _T.EXCL_C14N, method, ns="ds")
     element.insert(position, signature)
     reference = xmlsec.template.add_reference(signature, _T.SHA256, uri="#" + element.get("ID", ""))
