@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from metadata.french import PS_OID, is_rpps
 from metadata.rules.rule import Finding, Refused
 from metadata.vocabulary import ResponseStatus, Transaction
-from registry.dmp_patients import CODES, of_state, schema_findings
+from registry.dmp_patients import CODES, of_state, reasons_of, schema_findings
 from registry.record import WrongState, expect
 from registry.rights import Given, Right, give_in, listed_in, take_in
 from registry.rights_acting import ACTING
@@ -50,13 +50,13 @@ class PatientAuthorizations:
             _refused(_form(request, call, assertion))
             return self._list(request, assertion) if request.name == body.LIST else self._set(request, assertion)
         except WrongState as wrong:
-            return _failed(request, [of_state(wrong)])
+            return _failed(request, [of_state(wrong)], call.explain_base)
         except Refused as refused:
-            return _failed(request, refused.findings)
+            return _failed(request, reasons_of(refused), call.explain_base)
         except StorageError as error:
             reference = os.urandom(4).hex()
             LOG.error("reference %s: %s", reference, request.name, exc_info=error)
-            return _failed(request, [of_storage_error(error, Transaction.DMP_HABILITATIONS, reference)])
+            return _failed(request, [of_storage_error(error, Transaction.DMP_HABILITATIONS, reference)], call.explain_base)
 
     def _set(self, request: AuthorizationRequest, assertion: Assertion) -> Answer:
         right, holder = Right.TREATING if request.role else Right.AUTHORISED, _holder(assertion)
@@ -128,10 +128,10 @@ def _done(request: AuthorizationRequest, context: str, rows: Sequence[ListedAuth
     return Answer([payload], ResponseStatus.SUCCESS, response_action=request.response_action)
 
 
-def _failed(request: AuthorizationRequest, findings: Sequence[Finding]) -> Answer:
+def _failed(request: AuthorizationRequest, findings: Sequence[Finding], explain_base: str) -> Answer:
     """`status` is the code of the first reason; `context` tells all."""
     status = CODES.get(findings[0].rule, findings[0].rule)
-    payload = body.build_authorization_answer(request, status, " ".join(one.text() for one in findings))
+    payload = body.build_authorization_answer(request, status, " ".join(one.linked(explain_base) for one in findings))
     return Answer([payload], ResponseStatus.FAILURE, findings, response_action=request.response_action)
 
 

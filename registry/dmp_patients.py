@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from metadata.ins import INS_C
 from metadata.rules.rule import Finding, Refused
-from metadata.vocabulary import ErrorCode, ResponseStatus, Transaction
+from metadata.vocabulary import ErrorCode, ResponseStatus, Severity, Transaction
 from registry import patients
 from registry.demographics import read_demographics, write_demographics
 from registry.patient_identity import Authorities, problems_of_form
@@ -81,18 +81,22 @@ class PatientRecords:
             _rejected(list(addressed(request, call.action)))
             _refused([*schema_findings(call), *form_of(request)])
             cxs = self._identifiers(request)
-            payload = self._found(request, cxs) if request.name == gdp.QUERY else self._changed(request, cxs)
+            told: Sequence[Finding] = ()
+            if request.name == gdp.QUERY:
+                payload, told = self._found(request, cxs)
+            else:
+                payload = self._changed(request, cxs)
         except WrongState as wrong:
-            return _answer(request, "AE", [of_state(wrong)])
+            return _answer(request, "AE", [of_state(wrong)], call.explain_base)
         except _Rejected as rejected:
-            return _answer(request, "AR", rejected.findings)
+            return _answer(request, "AR", rejected.findings, call.explain_base)
         except Refused as refused:
-            return _answer(request, "AE", refused.findings)
+            return _answer(request, "AE", reasons_of(refused), call.explain_base)
         except StorageError as error:
             reference = os.urandom(4).hex()
             LOG.error("reference %s: %s", reference, request.name, exc_info=error)
-            return _answer(request, "AR", [of_storage_error(error, Transaction.DMP_PATIENTS, reference)])
-        return Answer([payload], ResponseStatus.SUCCESS, response_action=gdp.ANSWERS[request.name][2])
+            return _answer(request, "AR", [of_storage_error(error, Transaction.DMP_PATIENTS, reference)], call.explain_base)
+        return Answer([payload], ResponseStatus.SUCCESS, told, response_action=gdp.ANSWERS[request.name][2])
 
     def _identifiers(self, request: RecordRequest) -> list[str]:
         """The patient's identifiers as the registry keeps them. Raises Refused for those of other authorities and wrong ones."""
@@ -137,14 +141,32 @@ class PatientRecords:
 
     # -------------------------------------------------------------------------------------------------------- reading
 
-    def _found(self, request: RecordRequest, cxs: Sequence[str]) -> bytes:
+    def _found(self, request: RecordRequest, cxs: Sequence[str]) -> tuple[bytes, Sequence[Finding]]:
+        """The answer, and for whoever watches (`server/enumeration.py`) that a patient was asked about whom nobody knows."""
         with self._database.snapshot() as connection:
             one = _one_person(connection, cxs)
             gone = one is None or one.state is PatientState.SUBSUMED or one.cluster_state is PatientState.DESTROYED
             found = None if one is None or gone else _told(connection, one)
         acting = ACTING.get()
         attention = attention_of(acting.grant) if acting is not None and request.reason == gdp.TEST else None
-        return gdp.build_found(request, found, attention)
+        unknown = [unknown_patient(cxs[0], Severity.WARNING)] if found is None else []
+        return gdp.build_found(request, found, attention), unknown
+
+
+def unknown_patient(cx: str, severity: Severity = Severity.ERROR) -> Finding:
+    """Nobody knows this patient."""
+    return Finding(
+        rule="REC-002", code=ErrorCode.XDSUnknownPatientId, message="the patient is not known", remedy="Correct the identifier.",
+        attribute="patientId", value=cx, section=SECTION, severity=severity,
+    )  # fmt: skip
+
+
+def reasons_of(refused: Refused) -> list[Finding]:
+    """The findings of a refusal; of an unknown patient, one by which whoever watches knows it."""
+    return [
+        unknown_patient(one.value) if one.rule == "REC-002" and one.message == "the patient is not known" else one
+        for one in refused.findings
+    ]
 
 
 def attention_of(grant: Grant) -> Attention:
@@ -192,8 +214,8 @@ def _one_person(connection: Connection, cxs: Sequence[str]) -> Patient | None:
     return next(iter(rows.values()), None)
 
 
-def _answer(request: RecordRequest, type_code: str, findings: Sequence[Finding]) -> Answer:
-    details = [(CODES.get(one.rule, one.rule), one.text()) for one in findings]
+def _answer(request: RecordRequest, type_code: str, findings: Sequence[Finding], explain_base: str) -> Answer:
+    details = [(CODES.get(one.rule, one.rule), one.linked(explain_base)) for one in findings]
     payload = gdp.build_refused(request, type_code, details)
     return Answer([payload], ResponseStatus.FAILURE, findings, response_action=gdp.ANSWERS[request.name][2])
 

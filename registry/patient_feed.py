@@ -75,7 +75,8 @@ class _Header:
 class PatientIdentityFeed:
     """The registry's side of ITI-8, and of ITI-64 with `link_change`. One object serves all threads.
 
-    `allowed` is asked of each message with the name of its transaction, and raises Denied.
+    `allowed` is asked of each message with the name of its transaction, and raises Denied. `explain_base` + rule id is the
+    address of the page that explains a rule; empty: none.
     """
 
     def __init__(
@@ -83,8 +84,10 @@ class PatientIdentityFeed:
         feed: IdentityFeed,
         link_change: NotifyLinkChange | None = None,
         allowed: Callable[[str], None] | None = None,
+        explain_base: str = "",
     ) -> None:
         self._allowed = allowed
+        self._explain_base = explain_base
         self._feed = feed
         self._link_change = link_change
         self._events = (*EVENTS, LINK_CHANGE) if link_change else tuple(EVENTS)
@@ -98,16 +101,19 @@ class PatientIdentityFeed:
                 self._allowed("ITI-64" if header.event == LINK_CHANGE else "ITI-8")
             return _reply(header, "AA", self._act(message, header))
         except Refused as refused:
-            texts = [f"{one.message}. {one.remedy} [{one.rule}, {one.section}]" for one in refused.findings]
+            texts = [f"{one.message}. {one.remedy} [{one.rule}, {one.section}]{self._link(one.rule)}" for one in refused.findings]
             return _reply(header, "AE", " ".join(texts), refused.findings)
         except Denied as denied:
-            return _reply(header, "AR", f"{denied.text_en}. {denied.remedy} [{denied.rule}]")
+            return _reply(header, "AR", f"{denied.text_en}. {denied.remedy} [{denied.rule}]{self._link(denied.rule)}")
         except _Unusable as unusable:
             return _reply(header, unusable.code, unusable.text)
         except StorageError as error:
             reference = os.urandom(4).hex()
             LOG.error("reference %s: ADT %s", reference, header.event, exc_info=error)
             return _reply(header, "AR", f"the store did not take it now; send it again (reference {reference})")
+
+    def _link(self, rule: str) -> str:
+        return f" {self._explain_base}{rule}" if self._explain_base else ""
 
     def _act(self, message: hl7.Message, header: _Header) -> str:
         """What was done, in words."""

@@ -34,7 +34,7 @@ class PatientIdentityFeedV3:
             _refuse(list(_form(message, etree.QName(call.body).localname, call.action)))
             self._act(message)
         except Refused as refused:
-            errors = [(one.rule, one.text()) for one in refused.findings]
+            errors = [(one.rule, one.linked(call.explain_base)) for one in refused.findings]
             return Answer([build_acknowledgement(message, "E", errors)], ResponseStatus.FAILURE, refused.findings)
         return Answer([build_acknowledgement(message, "A")], ResponseStatus.SUCCESS)
 

@@ -18,6 +18,7 @@ from functools import lru_cache
 from urllib.parse import parse_qs, quote
 
 from conformance.explanations.catalogue import LANGUAGES, Explanation, explain, explanations, nearest
+from server.settings import Settings
 
 #: Where the pages stand: the base of the links in refusals.
 EXPLAIN_PATH = "/explain/"
@@ -49,6 +50,11 @@ _WORDS = {
         "trust": "Confiance", "fault": "Faute ou refus",
     },
 }  # fmt: skip
+
+
+def explain_base(settings: Settings) -> str:
+    """What stands before the id in the links of refusals: an address of the operator's choice, or a path of this server."""
+    return f"{settings.server.explain_url.rstrip('/')}/" if settings.server.explain_url else EXPLAIN_PATH
 
 
 def explain_page(rule: str, query: str = "", accept_language: str = "") -> tuple[str, str, Headers]:

@@ -22,6 +22,7 @@ from security.trust_files import LiveTrust
 from server.access import policy_in_force
 from server.audit import Trail
 from server.audit_feed import audited
+from server.explain_page import explain_base
 from server.metrics import Metrics
 from server.mllp import MllpListener, MllpOptions, Secured
 from server.settings import SettingError, Settings
@@ -72,7 +73,8 @@ def identity_feed(
     code = link_change_code(settings)
     link_changes = NotifyLinkChange(database, CodeBook(), code, moved) if code else None
     allowed = feed_allowed(settings)
-    answer: Callable[[bytes], Reply] = PatientIdentityFeed(IdentityFeed(database, authorities(settings)), link_changes, allowed)
+    feed = IdentityFeed(database, authorities(settings))
+    answer: Callable[[bytes], Reply] = PatientIdentityFeed(feed, link_changes, allowed, _explain_base(settings))
     if trail is not None:
         answer = audited(trail, answer)
 
@@ -88,6 +90,15 @@ def identity_feed(
     mllp.start()
     atexit.register(mllp.close)
     return mllp
+
+
+def _explain_base(settings: Settings) -> str:
+    """Where refusals link to; nowhere while no setting names an address: MLLP does not tell how the server is reached."""
+    base = explain_base(settings)
+    if base.startswith("/"):
+        public = settings.server.public_url.rstrip("/")
+        return public + base if public else ""
+    return base
 
 
 def feed_allowed(settings: Settings) -> Callable[[str], None] | None:

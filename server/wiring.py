@@ -54,7 +54,7 @@ from repository.verify import RegistryView
 from server.access import Access, access_of, checked
 from server.audit_setup import Audit, KnownOwners, watch
 from server.enumeration import Enumeration
-from server.explain_page import EXPLAIN_PATH
+from server.explain_page import explain_base
 from server.health import HealthCheck
 from server.hourly import bounded, limits_met
 from server.housekeeping import Housekeeping
@@ -377,7 +377,7 @@ def endpoint_options(kit: Kit, observer: Callable[[Exchange], None], identify: I
         limits=limits_of(settings),
         wire=wire_of(settings),
         public_url=settings.server.public_url,
-        explain_base=settings.server.explain_url.rstrip("/") + "/" if settings.server.explain_url else EXPLAIN_PATH,
+        explain_base=explain_base(settings),
         observe=observer,
         identify=identify,
     )

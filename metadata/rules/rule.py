@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from metadata.model import DocumentEntry, Entity, Submission
 from metadata.vocabulary import Actor, ErrorCode, ObjectKind, Severity, Transaction
@@ -47,6 +48,10 @@ class Finding:
             parts.append(f" {self.remedy}" if self.remedy.endswith((".", "!", "?")) else f" {self.remedy}.")
         parts.append(f" [{self.rule}{', ' + self.section if self.section else ''}]")
         return "".join(parts)
+
+    def linked(self, explain_base: str) -> str:
+        """`text()`, and behind it the address of the page that explains the rule: `explain_base` + id. Empty base: no address."""
+        return f"{self.text()} {explain_base}{quote(self.rule)}" if explain_base and self.rule else self.text()
 
 
 @dataclass(frozen=True, slots=True)

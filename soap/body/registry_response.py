@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 from lxml import etree
@@ -39,9 +38,7 @@ def build_error_list(findings: Iterable[Finding], explain_base: str = "") -> byt
     for finding in findings:
         if finding.severity is Severity.ERROR:
             highest = Severity.ERROR
-        context = finding.text()
-        if explain_base and finding.rule:
-            context += f" {explain_base}{quote(finding.rule)}"
+        context = finding.linked(explain_base)
         location = f" location={attribute(finding.location)}" if finding.location else ""
         errors.append(
             f'<rs:RegistryError errorCode="{finding.code.value}" codeContext={attribute(context)}'

@@ -193,3 +193,11 @@ def test_a_message_with_one_octet_changed_is_answered(feed: PatientIdentityFeed,
     sent = bytearray(message("A04", "1^^^OURS"))
     sent[at % len(sent)] = octet
     assert feed(bytes(sent)).code in ("AA", "AE", "AR")
+
+
+def test_a_refusal_links_to_the_page_of_its_rule(database: Database) -> None:
+    """Where the server knows by which address it is reached; the colons of an address are no separators of HL7."""
+    linked = PatientIdentityFeed(IdentityFeed(database, DOMAIN), explain_base="https://xds.example.org/explain/")
+    reply = linked(message("A40", cx("1001"), cx("1001")))
+    assert reply.text.endswith("] https://xds.example.org/explain/PIF-003"), reply.text
+    assert "https://xds.example.org/explain/PIF-003" in fields(reply)["ERR"][1]
