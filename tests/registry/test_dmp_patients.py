@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from metadata.demographics import Demographics, Part, Representative, Telecom, of_json, to_json
-from metadata.vocabulary import ResponseStatus, Transaction
+from metadata.vocabulary import ErrorCode, ResponseStatus, Transaction
 from registry import patients
 from registry.codes import CodeBook
 from registry.demographics import read_demographics
@@ -49,7 +49,8 @@ class Service:
         assert isinstance(piece, bytes)
         done = self._read(etree.QName(body).localname, piece)
         assert answer.status is (ResponseStatus.SUCCESS if done.type == "AA" else ResponseStatus.FAILURE)
-        assert bool(answer.findings) is (done.type != "AA")
+        unknown = [one.code for one in answer.findings] == [ErrorCode.XDSUnknownPatientId]
+        assert bool(answer.findings) is (done.type != "AA") or (unknown and b'queryResponseCode code="NF"' in piece)
         return done
 
     def _read(self, name: str, piece: bytes) -> Told:
@@ -90,6 +91,15 @@ def test_a_record_is_opened_once_closed_and_reactivated(service: Service) -> Non
     assert {one.detail["by"] for one in events} == {"899900063480"}
     closed = {"reason": "the patient asks", "code": "FERMETURE_DEMANDE_PATIENT"}
     assert events[1].detail == {"by": "899900063480", "structure": "499900063480001", **closed}
+
+
+def test_who_asks_for_patients_whom_nobody_knows_can_be_counted(service: Service) -> None:
+    """`server/enumeration.py` counts findings of this code; an existence test that finds nobody is no failure."""
+    cx = new_ins()
+    for text, status in ((question("TEST_EXST", cx), "SUCCESS"), (m.closing(cx), "FAILURE"), (m.reactivating(cx), "FAILURE")):
+        answer = service.handler(Call(Transaction.DMP_PATIENTS, etree.fromstring(text)))
+        assert answer.status.name == status
+        assert [(one.rule, one.code, one.value) for one in answer.findings] == [("REC-002", ErrorCode.XDSUnknownPatientId, cx)]
 
 
 def test_what_is_found_of_a_record(service: Service, database: Database) -> None:
