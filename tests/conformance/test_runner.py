@@ -233,10 +233,14 @@ def test_where_nobody_answers_the_run_stops_and_is_taken_up(tmp_path: Path) -> N
     assert known == {}
 
 
-@pytest.mark.parametrize("url", ["http://nobody.invalid/", "mllp://nobody.invalid:1"])
-def test_a_host_that_does_not_exist_is_unreachable(url: str) -> None:
-    with pytest.raises(Unreachable):
-        mllp(url, "MSH|") if url.startswith("mllp") else Connections().post(url, {}, b"")
+@pytest.mark.parametrize("scheme", ["http", "https", "mllp"])
+def test_where_nothing_listens_is_unreachable(scheme: str) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url, connections = f"{scheme}://127.0.0.1:{probe.getsockname()[1]}", Connections()
+        with pytest.raises(Unreachable, match="nothing listens there"):
+            mllp(url, "MSH|") if scheme == "mllp" else connections.post(url, {}, b"")
+    assert bool(connections.unreachable) == (scheme != "mllp")
 
 
 def test_a_connection_that_ends_without_an_answer_does_not_stop_the_run() -> None:
