@@ -223,7 +223,10 @@ def test_nobody_answers() -> None:
 def test_where_nobody_answers_the_run_stops_and_is_taken_up(tmp_path: Path) -> None:
     """One case tells why; the others are skipped with the reason, and are not noted as done."""
     cases = chosen(SUITE, ["registry"], ["de-1*"])
-    result = Runner(nobody(), SUITE, 1, tmp_path / JOURNAL).run(cases, "registry")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        target = read_target(f"http://127.0.0.1:{probe.getsockname()[1]}")
+        result = Runner(target, SUITE, 1, tmp_path / JOURNAL).run(cases, "registry")
     assert [case.status for case in result.cases] == [Status.ERROR] + [Status.SKIPPED] * (len(cases) - 1)
     assert "The run was stopped: http://127.0.0.1:" in result.cases[-1].reason.en and not result.passed
     assert result.stopped.fr.startswith("Le passage a été arrêté") and result.stopped.fr.endswith("rien n'écoute à cette adresse")
