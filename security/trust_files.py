@@ -24,7 +24,7 @@ from security.trust import Partner, TrustOptions, TrustStore
 
 LOG = logging.getLogger("carnet.trust")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
-_TRANSACTION = re.compile(r"ITI-[0-9]{1,3}")
+_TRANSACTION = re.compile(r"ITI-[0-9]{1,3}|DMP-[a-z]{1,32}")
 _KEYS: Mapping[str, type] = {
     "organisation": str, "name": str, "kind": str, "identifier": str, "certificate": str, "sha256": list, "transactions": list,
     "relays": bool,
@@ -212,7 +212,7 @@ def _partners_of_table(table: Mapping[str, Any], file: Path) -> list[Partner]:
             )
     for transaction in table.get("transactions", []):
         if not _TRANSACTION.fullmatch(transaction):
-            raise TrustFileError(f"transactions {transaction!r}: names like ITI-41 are expected")
+            raise TrustFileError(f"transactions {transaction!r}: names like ITI-41 or DMP-patients are expected")
     if "certificate" in table:
         prints += fingerprints(file.parent / table["certificate"])
     if not prints:

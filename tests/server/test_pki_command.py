@@ -54,7 +54,7 @@ def test_wrong_usage_is_told_with_the_remedy(tmp_path: Path) -> None:
     carnet("pki", "init", folder)
     assert "already holds an authority" in told("pki", "init", folder)
     assert "person" in told("pki", "issue", folder, "--kind", "robot", "a")
-    assert "accepted: ITI-18" in told("pki", "issue", folder, "--kind", "person", "a", "--transaction", "ITI-99")
+    assert ", ITI-18, ITI-41" in told("pki", "issue", folder, "--kind", "person", "a", "--transaction", "ITI-99")
     assert "cannot be a file name" in told("pki", "issue", folder, "--kind", "person", "../a")
     assert "in force: none" in told("pki", "revoke", folder, "a")
     assert json.loads(carnet("pki", "list", folder, "--json").output) == []
@@ -127,18 +127,19 @@ def test_partners_are_enrolled_and_listed(tmp_path: Path) -> None:
         "--transaction", "ITI-41", "--transaction", "ITI-18",
     )  # fmt: skip
     assert first.exit_code == 0 and rows[0].sha256 in first.output
-    assert carnet("partner", "add", str(file), f"{folder}/lab.crt", "--organisation", "Laboratoire", "--relays").exit_code == 0
+    words = ("--organisation", "Laboratoire", "--relays", "--transaction", "DMP-patients")
+    assert carnet("partner", "add", str(file), f"{folder}/lab.crt", *words).exit_code == 0
     options = ("--set", f"security.partners={file}")
     assert json.loads(carnet("partner", "list", *options, "--json").output) == [
         {"organisation": 'Clinique "du Lac"', "name": "", "kind": "", "identifier": "312", "transactions": ["ITI-18", "ITI-41"],
          "relays": False, "sha256": rows[0].sha256},
-        {"organisation": "Laboratoire", "name": "", "kind": "", "identifier": "", "transactions": [], "relays": True,
-         "sha256": rows[1].sha256},
+        {"organisation": "Laboratoire", "name": "", "kind": "", "identifier": "", "transactions": ["DMP-patients"],
+         "relays": True, "sha256": rows[1].sha256},
     ]  # fmt: skip
     assert "ITI-18 ITI-41" in carnet("partner", "list", *options).output
     before = file.read_text()
     assert "enrolled twice" in told("partner", "add", str(file), f"{folder}/lab.crt", "--organisation", "Again")
-    assert "accepted: ITI-18" in told(
+    assert ", ITI-18, ITI-41" in told(
         "partner", "add", str(file), f"{folder}/lab.crt", "--organisation", "A", "--transaction", "x"
     )
     assert "no certificates in PEM form" in told("partner", "add", str(file), f"{folder}/lab.key", "--organisation", "A")
