@@ -69,6 +69,9 @@ class RecordingDatabase:
     def write(self, work: Callable[[Any], Any]) -> Any:
         return self._inner.write(lambda connection: work(self._noting(connection)))
 
+    def ride(self, work: Callable[[Any], Any]) -> Callable[[], Any]:
+        return self._inner.ride(lambda connection: work(self._noting(connection)))
+
     def scrub(self) -> None:
         self._inner.scrub()
 

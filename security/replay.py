@@ -3,10 +3,10 @@
 The key is the signer's certificate and wsa:MessageID, so that nobody can use up the ids of others. A row is kept until the
 message has become too old to be accepted anyway. When the database does not answer, nothing is accepted: `StorageError` passes.
 
-A message is told from its copy before anything is done for it, and its row is durable before its answer leaves; the flush in
-between runs beside the work. On PostgreSQL the unique index decides for all workers at once, and the row reaches the disk with
-the next commit of this server (the audit record of the same request), at the latest after three times `wal_writer_delay`. On
-SQLite, which one process serves, its memory decides and the index stands behind it.
+A message is told from its copy before anything is done for it, and its row is durable before its answer leaves. On PostgreSQL
+the unique index decides for all workers at once, and the row reaches the disk with the next commit of this server (the audit
+record of the same request), at the latest after three times `wal_writer_delay`. On SQLite, which one process serves, its memory
+decides, the index stands behind it, and the row goes along with what the request writes anyway, its audit record at the least.
 
 Source: WSS SOAP Message Security 1.1: 13.1.
 """
@@ -17,7 +17,6 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
@@ -25,8 +24,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from security import rules_signature as rules
-from storage.database import METADATA, Connection, Database
-from storage.errors import StorageError, StorageUnavailable, UniqueViolation
+from storage.database import METADATA, Database
+from storage.errors import UniqueViolation
 
 #: `key` is the SHA-256 of what must be unique, `until` the Unix time from which the row is of no use.
 MESSAGE_SEEN = sa.Table(
@@ -55,7 +54,6 @@ _INSERT_UNFLUSHED = (
 _KNOWN = sa.select(MESSAGE_SEEN.c.key, MESSAGE_SEEN.c.until).where(MESSAGE_SEEN.c.until >= sa.bindparam("now", required=True))
 _FORGET = sa.delete(MESSAGE_SEEN).where(MESSAGE_SEEN.c.until < sa.bindparam("now", required=True))
 _FORGET_EVERY = 60.0
-_FLUSH_SECONDS = 30.0
 
 #: Waits until the row is durable. Raises StorageError when it is not, Denied when another process had it first.
 Settle = Callable[[], None]
@@ -96,7 +94,7 @@ class ReplayStore:
         self._forget()
 
         def settle() -> None:
-            if not claim.wait():
+            if not claim():
                 raise rules.REPLAY.denied(id=message_id)
 
         return settle
@@ -120,68 +118,24 @@ def _settled() -> None:
     """Nothing is left to wait for."""
 
 
-class _Claim:
-    """One row on its way."""
-
-    __slots__ = ("done", "error", "inserted", "key", "until")
-
-    def __init__(self, key: bytes, until: int) -> None:
-        self.key = key
-        self.until = until
-        self.done = threading.Event()
-        self.inserted = False
-        self.error: StorageError | None = None
-
-    def wait(self) -> bool:
-        """Whether it was the first of all processes. Raises StorageError."""
-        if not self.done.wait(_FLUSH_SECONDS):
-            raise StorageUnavailable("the memory of messages is not written in time")
-        if self.error is not None:
-            raise self.error
-        return self.inserted
-
-
 class _Claims:
-    """What this process has seen, and one thread that writes it down, all that waits in one transaction."""
+    """What this process has seen. The rows go along with what is written next."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
-        self._waiting: list[_Claim] = []
-        self._writer = ThreadPoolExecutor(1, "replay")
         with database.read() as connection:
             self._seen: dict[bytes, int] = {bytes(k): u for k, u in connection.execute(_KNOWN, {"now": int(time.time())})}
 
-    def claim(self, key: bytes, until: int) -> _Claim | None:
-        """None for a key that was here."""
-        claim = _Claim(key, until)
+    def claim(self, key: bytes, until: int) -> Callable[[], bool] | None:
+        """None for a key that was here; else what waits until it is durable, and tells whether it was the first of all
+        processes."""
         with self._lock:
             if key in self._seen:
                 return None
             self._seen[key] = until
-            self._waiting.append(claim)
-            alone = len(self._waiting) == 1
-        if alone:
-            self._writer.submit(self._write)
-        return claim
+        return self._database.ride(lambda connection: bool(connection.execute(_INSERT_NEW, {"key": key, "until": until})))
 
     def forget(self, now: int) -> None:
         with self._lock:
             self._seen = {key: until for key, until in self._seen.items() if until >= now}
-
-    def _write(self) -> None:
-        with self._lock:
-            batch, self._waiting = self._waiting, []
-
-        def work(connection: Connection) -> list[bool]:
-            return [bool(connection.execute(_INSERT_NEW, {"key": one.key, "until": one.until})) for one in batch]
-
-        try:
-            for claim, inserted in zip(batch, self._database.write(work), strict=True):
-                claim.inserted = inserted
-        except StorageError as error:
-            for claim in batch:
-                claim.error = error
-        finally:
-            for claim in batch:
-                claim.done.set()

@@ -204,12 +204,14 @@ class Trail:
             self.store.write([entry(one) for one in (*told, *more, *self._overrides(exchange))])
 
     def over(self, exchange: Exchange) -> None:
-        """After the last octet: the end of what had only begun, and of an answer that broke off."""
+        """After the last octet: the end of what had only begun, and of an answer that broke off or was given up."""
         begun = exchange.trace
-        if not isinstance(begun, Begun) or (begun.over and not exchange.broken):
+        given_up = exchange.status in (None, ResponseStatus.FAILURE)  # after its record: that told of another answer
+        if not isinstance(begun, Begun) or (begun.over and not exchange.broken and not given_up):
             return
-        outcome = MINOR if exchange.broken else SUCCESS
-        text = f"the answer broke off after {exchange.sent} octets" if exchange.broken else ""
+        outcome, text = outcome_of(exchange) if given_up else (SUCCESS, "")
+        if exchange.broken:
+            outcome, text = MINOR, f"the answer broke off after {exchange.sent} octets"
         for event, place in zip(begun.events, begun.places, strict=True):
             self.later(entry(End(place, _now(), outcome, text, exchange.sent, patient=event.patient)))
 
@@ -380,6 +382,7 @@ class _Watched:
         self.url = database.url
         self.read = database.read
         self.snapshot = database.snapshot
+        self.ride = database.ride
         self.scrub = database.scrub
         self.close = database.close
 

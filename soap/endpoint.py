@@ -180,9 +180,12 @@ class Endpoint:
         return self._recorded(reply, request, exchange)
 
     def _recorded(self, reply: Reply, request: Request, exchange: Exchange) -> Reply:
-        """No record, no answer: what a failing `record` leaves is a refusal, which gives nothing away."""
+        """No record, no answer: what a failing `record` leaves is a refusal, which gives nothing away. A good answer waits for
+        the memory of messages too, which as a rule reached the disk with the record."""
         try:
             self._options.record(exchange)
+            if exchange.status not in (None, ResponseStatus.FAILURE):
+                request.settle()
         except Exception as error:
             _give_up(reply)
             exchange.status, exchange.fault, exchange.findings = None, "", ()
@@ -203,9 +206,7 @@ class Endpoint:
             answer = self._services.dispatch(call)
         finally:
             self._working.release()
-        reply = self._answer(answer, call.transaction, self._form(request), exchange)
-        request.settle()
-        return reply
+        return self._answer(answer, call.transaction, self._form(request), exchange)
 
     def _take_turn(self, transaction: Transaction) -> None:
         """Waits a little for a place among the transactions that run, which is given back; refuses when there is none."""

@@ -53,6 +53,10 @@ class Database(Protocol):
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction; return its result once it is durable. An exception leaves nothing and is re-raised."""
 
+    def ride(self, work: Callable[[Connection], T]) -> Callable[[], T]:
+        """Let `work` go along with the next transaction that anybody writes. What is returned is called once: it waits until that
+        is durable, writes it where nobody has yet, and gives its result or raises its error, as `write` does."""
+
     def scrub(self) -> None:
         """Let nothing that was deleted stay readable in the database's journal, unless a reader holds on to it for long."""
 

@@ -235,6 +235,10 @@ class PostgresDatabase:
         except _Again as error:
             raise StorageUnavailable(f"given up after {self._options.retries + 1} attempts: {error}") from error
 
+    def ride(self, work: Callable[[PostgresConnection], T]) -> Callable[[], T]:
+        """In a transaction of its own, when its result is asked for: transactions belong to threads here."""
+        return lambda: self.write(work)
+
     def scrub(self) -> None:
         """Nothing to do: old row versions are the server's, its vacuum gives them up and its log is recycled."""
 

@@ -163,6 +163,7 @@ class SqliteDatabase:
         self._mutex = threading.Lock()
         self._connections: weakref.WeakSet[SqliteConnection] = weakref.WeakSet()  # a thread's goes with its thread
         self._waiting: list[_Job] = []
+        self._riding: list[_Job] = []
         self._leader: int | None = None
         self._scrubbing = False
         self._lock = WriterLock(self.path, options.busy_timeout)
@@ -209,21 +210,48 @@ class SqliteDatabase:
             raise RuntimeError("write() inside a write: pass the connection on instead")
         job = _Job(work)
         with self._mutex:
-            self._waiting.append(job)
-            leads = self._leader is None
-            if leads:
-                self._leader = threading.get_ident()
+            leads = self._join(job)
+        self._await(job, leads)
+        return job.outcome()  # type: ignore[no-any-return]
+
+    def ride(self, work: Callable[[SqliteConnection], T]) -> Callable[[], T]:
+        """Whoever leads next takes it along; nobody is asked to lead for it until its result is wanted."""
+        job = _Job(work)
+        with self._mutex:
+            self._riding.append(job)
+
+        def settle() -> T:
+            if not job.done:
+                with self._mutex:
+                    stays = job in self._riding  # else a leader has taken it, and wakes who waits
+                    if stays:
+                        self._riding.remove(job)
+                    leads = stays and self._join(job)
+                self._await(job, leads)
+            return job.outcome()  # type: ignore[no-any-return]
+
+        return settle
+
+    def _join(self, job: _Job) -> bool:
+        """Wait with the others; whether this thread has to lead."""
+        self._waiting.append(job)
+        leads = self._leader is None
+        if leads:
+            self._leader = threading.get_ident()
+        return leads
+
+    def _await(self, job: _Job, leads: bool) -> None:
         if not leads:
             job.wake.acquire()
         if not job.done:
             self._lead()
-        return job.outcome()  # type: ignore[no-any-return]
 
     def _lead(self) -> None:
         """Commit all that wait, this thread's own job among them, and hand over."""
         with self._mutex:
             self._leader = threading.get_ident()
-            batch, self._waiting = self._waiting, []
+            batch = self._waiting + self._riding
+            self._waiting, self._riding = [], []
         try:
             self._commit(batch)
         finally:

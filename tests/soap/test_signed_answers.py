@@ -21,7 +21,8 @@ from security.message_writer import Block, Message, MessageSigner
 from security.refusal import Denied
 from security.signed_message import MessageVerifier
 from soap.body.retrieve import Retrieved, build_retrieve_answer, parse_document_requests
-from soap.signing import AnswerVerifier
+from soap.signing import AnswerVerifier, RequestVerifier
+from storage.errors import StorageUnavailable
 from tests.security import foreign_signing as peer
 from tests.security.foreign_signing import PARTS, Pki, ds, parse, part, soap, wsa, wsu
 from tests.soap.messages import DOCUMENT, ITI_18, ITI_43, QUERY, RETRIEVE, Got, Recorder, Sent, package, plain, refuse
@@ -242,3 +243,29 @@ def test_every_document_needs_its_place(pki: Pki) -> None:
     placed = f'<b><xop:Include xmlns:xop="{peer.XOP}" href="cid:a%40b"/></b>'.encode()
     head = signer.sign(replace(message, body=[placed])).octets
     peer.verify(parse(head + b"<b>eA==</b></s:Body></s:Envelope>"), pki.peer("carole").x509)
+
+
+# ------------------------------------------------------------------------------------------------------ memory of messages
+
+
+def test_an_answer_waits_for_the_memory_of_messages(tmp_path: Path, pki: Pki) -> None:
+    """What was to be given is given up when the message cannot be remembered; a refusal leaves all the same."""
+    server = pki.peer("server")
+    steps: list[str] = []
+
+    def remember(signer: bytes, message_id: str, until: datetime) -> Callable[[], None]:
+        def settle() -> None:
+            steps.append("settled")
+            raise StorageUnavailable("the disk is away")
+
+        return settle
+
+    verifier = RequestVerifier(MessageVerifier(pki.trust.refresh), remember, required=True)
+    recorder = Recorder(tmp_path, verifier=verifier, signer=lambda: MessageSigner(server.certificate, server.key))
+    answer, _ = ask(recorder, pki)
+    assert steps == ["settled"]
+    assert b"SRV-003" in answer.body and b"ResponseStatusType:Success" not in answer.body
+    peer.verify(whole(answer), server.x509)
+    recorder.instead = refuse(Finding("X-1", ErrorCode.XDSRegistryError, "wrong", "mend it"))
+    answer, _ = ask(recorder, pki)
+    assert (steps, b"X-1" in answer.body) == (["settled"], True)
