@@ -34,6 +34,9 @@ _BREAKS = 20
 _ADVICE = frozenset(row.id for row in RULES if ADVICE in row.tags)
 _NOTE_ROWS = {"XML-101": "WIRE-049", "XML-102": "WIRE-048-name"}
 
+_LOCAL_NAME = re.compile(r"[^\W\d][\w.-]*")
+_ATTRIBUTE_NAME = re.compile(r"(?:\{[^{}]*\})?(?:[^\W\d][\w.-]*:)?[^\W\d][\w.-]*")
+
 Locate = Callable[[str, str], Place]
 
 
@@ -112,9 +115,7 @@ class Lint:
             return None
         if root is None:
             return None
-        for element in root.iter():
-            if isinstance(element.tag, str) and ":" in element.tag.rpartition("}")[2]:
-                element.tag = element.tag.rpartition(":")[2] or "nameless"  # its prefix is declared nowhere
+        _rename(root)
         skipped = passage.text[: len(passage.text) - len(passage.text.lstrip(b"\r\n\t "))].count(b"\n")
         seen = {first.line}
         for entry in list(parser.error_log)[:_BREAKS]:
@@ -137,6 +138,21 @@ class Lint:
             subject = " ".join(filter(None, (one.object, one.attribute)))
             self.add(one.rule, level, one.message, place, remedy=one.remedy, section=one.section, part=tree.part, subject=subject,
                      value=one.value)  # fmt: skip
+
+
+def _rename(root: etree._Element) -> None:
+    """libxml2 mends what has no right name as it stands; whoever looks at the tree relies on names that are right. Prefixes that
+    are declared nowhere go, and entities."""
+    etree.strip_elements(root, etree.Entity, with_tail=False)
+    for element in root.iter(etree.Element):
+        space, brace, local = element.tag.rpartition("}")
+        local = local.rpartition(":")[2]
+        right = local if _LOCAL_NAME.fullmatch(local) else "nameless"
+        named = f"{space}{brace}{right}" if not set("{}") & set(space[1:]) else right
+        if named != element.tag:
+            element.tag = named
+        for name in [name for name in map(str, element.attrib) if not _ATTRIBUTE_NAME.fullmatch(name)]:
+            del element.attrib[name]
 
 
 def _in_utf8(passage: Passage) -> Passage:

@@ -125,16 +125,17 @@ class Tree:
         self.elements = [e for e in root.iter() if isinstance(e.tag, str)]
         tags = list(start_tags(passage.text))
         self._tags: dict[etree._Element, re.Match[bytes]] = {}
-        names = [m["name"].rpartition(b":")[2].decode("utf-8", "replace") for m in tags]
+        at: dict[str, list[int]] = {}
+        for index, tag in enumerate(tags):
+            at.setdefault(tag["name"].rpartition(b":")[2].decode("utf-8", "replace"), []).append(index)
         position = 0
         for element in self.elements:
-            local = etree.QName(element).localname
-            while position < len(tags) and names[position] != local:
-                position += 1  # a mended tree lacks what could not be read
-            if position == len(tags):
-                break
-            self._tags[element] = tags[position]
-            position += 1
+            known = at.get(etree.QName(element).localname, [])
+            following = bisect.bisect_left(known, position)
+            if following == len(known):
+                continue  # a mended tree has names of its own, and lacks what could not be read
+            self._tags[element] = tags[known[following]]
+            position = known[following] + 1
 
     @property
     def part(self) -> str:
