@@ -31,6 +31,7 @@ from tests.conformance.placing import Message, fragment, message_of, placed
 from tests.conformance.test_explained_examples import JUDGED_FILES
 from tests.conformance.test_explained_trust import ASSERTIONS, MESSAGES, SETS
 from tests.conformance.test_explained_wire import JUDGED_WIRE
+from tests.registry.test_explained_feeds import JUDGED_FEEDS
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = explanations()
@@ -92,7 +93,7 @@ def test_every_id_has_a_wrong_and_a_right_example() -> None:
 def test_every_example_is_judged_or_says_why_not() -> None:
     """By a test of examples; of what the wire accepts in silence nothing can be found; a code has that of a rule."""
     silent = {row.id for row in QUIRKS.values() if row.default is row.strict is Do.ACCEPT}
-    judged = {one.id for one in EXAMPLES} | {*ASSERTIONS, *MESSAGES, *SETS} | JUDGED_WIRE | JUDGED_FILES
+    judged = {one.id for one in EXAMPLES} | {*ASSERTIONS, *MESSAGES, *SETS} | JUDGED_WIRE | JUDGED_FILES | JUDGED_FEEDS
     told = {one.id for one in BOOK.values() if one.unjudged or one.example}
     assert set(BOOK) - judged - silent - told == set()
     assert judged & told == set(), "judged, and said not to be"

@@ -31,7 +31,7 @@ SOURCES = (
     *(f"soap/{name}" for name in (
         "addressing", "body/provide", "body/gdp_form", "endpoint", "envelope", "inline", "mime", "mtom", "outcome", "receive", "request", "root",
     )),
-    *(f"registry/{name}" for name in ("iti18", "iti42", "patient_identity", "record", "search", "search_run", "patient_feed_v3",
+    *(f"registry/{name}" for name in ("iti18", "iti42", "iti64", "patient_identity", "record", "search", "search_run", "patient_feed_v3",
                                       "dmp_patients", "dmp_habilitations")),
     *(f"repository/{name}" for name in ("refusals", "iti86")),
     "server/hourly",
@@ -65,6 +65,7 @@ _NO_SENTENCES = {
     "Missing child", "The attribute 'id' is required but missing.", "amespace prefix", "destruction asked", "contained links",
     "members by target", "I/O error", "disk full", "no space left", "could not extend", '; action="x0x"',
     "Erreur interne du serveur, référence x0x", "line x0x, x1x", "x0x: x1x. x2x[x3x]", "time signatureCode assignedEntity",
+    "it was found in this transaction", "the marker makes it one",
 }
 _NOBODY = re.compile(r"\w[?*+]( |$)|\) \)|^(ITI |ITI$|CI-SIS|DMP|HL7 |RFC |SOAP 1.2 Part|XML 1|WS-|PRAGMA|SELECT|XOP|carnet patient$)|[<>]{1}[a-z]+:|%[sd]|\{\d|^--|\r\n|^multipart/|\\[d{]")
 
