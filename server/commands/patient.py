@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from server.commands.options import UsageError, settings_of, takes_settings
-from server.commands.table import print_table
+from server.commands.table import print_table, printable
 from server.settings import Settings
 from storage.database import Database
 
@@ -104,14 +104,20 @@ def list_(limit: int, after: int, as_json: bool, **given: Any) -> None:
 @takes_settings("data", "database")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(identifier: str, as_json: bool, **given: Any) -> None:
-    """Show the person behind CX: every identifier, and how many objects are registered. Exit status 1 when it is unknown."""
+    """Show the person behind CX: every identifier, who it is where that was said, and how many objects are registered.
+
+    Exit status 1 when it is unknown.
+    """
     cx = canonical(identifier)
+    from metadata.demographics import to_json
     from registry import patients
     from registry.consents import Consents
+    from registry.demographics import of_patient
 
     with database_of(settings_of(given)) as database:
         record = patients.show(database, cx)
         consents = Consents(database).of_patient(record.asked.surviving) if record is not None else []
+        person = of_patient(database, record.asked) if record is not None else None
     if record is None:
         raise click.ClickException(f"no patient {cx} is known; make it known: carnet patient add '{cx}'")
     counts = {
@@ -121,10 +127,13 @@ def show(identifier: str, as_json: bool, **given: Any) -> None:
     }
     if as_json:
         identifiers = [{"patient": p.cx, "state": p.state.name.lower(), "created": p.created} for p in record.identifiers]
-        said = {"consents": [asdict(one) for one in consents]} if consents else {}
+        said: dict[str, Any] = {"consents": [asdict(one) for one in consents]} if consents else {}
+        said |= {"demographics": json.loads(to_json(person))} if person else {}
         click.echo(json.dumps({"patient": record.asked.surviving, "identifiers": identifiers, **counts, **said}, indent=2))
         return
     click.echo(f"{record.asked.surviving}")
+    if person:
+        click.echo(printable("  ".join(filter(None, [*(one.text for one in person.name), person.birth, person.gender]))))
     print_table(("identifier", "state", "since"), [(p.cx, p.state.name.lower(), _moment(p.created)) for p in record.identifiers])
     click.echo("  ".join(f"{name} {count}" for name, count in counts.items()))
     for one in consents:

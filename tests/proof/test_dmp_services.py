@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from registry.record import Records
 from server.settings import load
 from storage.database import Database, open_database
 from tests.conftest import new_postgres_database
+from tests.nist.target import run_command
 from tests.nist.wire import Client, post, soap_request
 from tests.proof import dmp_messages as m
 from tests.proof.conftest import Proof
@@ -100,6 +103,17 @@ def test_the_life_of_a_record(world: World) -> None:
     world.done(m.reactivating(cx))
     assert world.find(cx) == (before, "")
     assert [one.event.value for one in records.events(cx)] == ["opened", "closed", "reopened", "closed", "reopened"]
+
+
+def test_the_operator_sees_who_it_is(world: World) -> None:
+    if world.database.dialect != "sqlite":
+        pytest.skip("the command is asked about the store in a folder")
+    cx = new_ins()
+    world.done(m.opening(cx))
+    command = [sys.executable, "-m", "server", "patient", "show", cx, "--data", str(world.server.data)]
+    told = json.loads(run_command([*command, "--json"]))["demographics"]
+    assert (told["birth"], told["gender"]) == ("19790328", "F")
+    assert "M  patb-quatre  LAURENCE  19790328  F" in run_command(command)
 
 
 def test_a_record_that_the_operator_closed_has_no_code_of_a_reason(world: World) -> None:
