@@ -236,14 +236,14 @@ class Guard:
             return in_steps(partial(self._handler, call))
 
     def _for_repository(self, call: Call, behalf: Transaction, relays: bool) -> Answer:
-        """GetDocuments by uniqueId of a repository: those of the documents that its caller may read (ITI-43) or remove (ITI-86).
-        What is hidden from him and what is unknown is not in the answer. Raises Denied as that transaction would here, and
-        ACC-016 for who is no repository."""
+        """GetDocuments by uniqueId of a repository: those of the documents that its caller may read (ITI-43) or remove (ITI-86);
+        none, where he may feed (ITI-41). What is hidden from him and what is unknown is not in the answer. Raises Denied as that
+        transaction would here, and ACC-016 for who is no repository."""
         if not relays:
             raise rules.NO_RELAY.denied()
         access = self._access
         acting = access.acting(call.caller)
-        acting.grant.demand(*ROWS_OF[behalf])
+        acting.grant.demand(*((acting.grant.feeding_row,) if behalf in _FEEDING else ROWS_OF[behalf]))
         if behalf in _READING:
             access.demand_consent(acting.grant)
         request = parse_adhoc_query(call.body)
@@ -251,8 +251,8 @@ class Guard:
         if query.definition is not GET_DOCUMENTS:
             raise rules.NOT_IN_MATRIX.denied(row=query.definition.name, column=acting.grant.column)
         with _as(acting):
-            may = access.may_retrieve if behalf is Transaction.ITI_43 else access.may_remove
-            allowed = tuple(sorted(may(call.caller, query.texts(UNIQUE_IDS))))
+            may = {Transaction.ITI_43: access.may_retrieve, Transaction.ITI_86: access.may_remove}.get(behalf)
+            allowed = tuple(sorted(may(call.caller, query.texts(UNIQUE_IDS)))) if may is not None else ()
         with access.database.read() as connection:
             sight = acting.visibility(connection)
         # Closed records too: whether it is closed the repository asks apart, and says so of what the caller may have only.
@@ -283,7 +283,7 @@ def _behalf_of(call: Call) -> Transaction | None:
     if not any(slot.get("name") == ON_BEHALF for slot in call.body.iter(_SLOT)):
         return None
     said = [value for slot in parse_adhoc_query(call.body).slots if slot.name == ON_BEHALF for value in slot.values]
-    known = {one.code: one for one in (Transaction.ITI_43, Transaction.ITI_86)}
+    known = {one.code: one for one in (Transaction.ITI_41, Transaction.ITI_43, Transaction.ITI_86)}
     found = known.get(said[0].strip("()'")) if len(said) == 1 else None
     if found is None:
         raise rules.NO_RELAY.denied()

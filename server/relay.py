@@ -37,6 +37,8 @@ from soap.client_errors import ClientError, SoapFault
 
 #: uniqueIds asked at once.
 _ASKED = 100
+#: The uniqueId of a question about no document.
+_NO_DOCUMENT = "0.0"
 #: Refusals of the registry that are the caller's. All others are between the two servers: an enrolment that is missing, say.
 _RIGHTS = frozenset(rule.id for rule in ACCESS_RULES if rule is not rules.NO_RELAY)
 _BETWEEN = frozenset(
@@ -110,9 +112,11 @@ class PassedOn:
 
 
 class RemoteGuard:
-    """A handler of a repository under a matrix that its registry asks."""
+    """A handler of a repository under a matrix that its registry asks, before ITI-43 and ITI-86 by `RemoteAccess`, and with
+    ITI-42. What the repository refuses by itself before that (a uniqueId that is taken) is told to whom may feed only."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, access: RemoteAccess, handler: Handler) -> None:
+        self._access = access
         self._handler = handler
 
     def __call__(self, call: Call) -> Answer:
@@ -125,7 +129,15 @@ class RemoteGuard:
         if call.transaction not in ROWS_OF:
             raise rules.NOT_IN_MATRIX.denied(row=call.transaction.code, column=assertion.mode.value)
         with _passing_on(call):
-            return in_steps(partial(self._handler, call))
+            return in_steps(partial(self._judged, call))
+
+    def _judged(self, call: Call) -> Answer:
+        try:
+            return self._handler(call)
+        except Refused:
+            if call.transaction is Transaction.ITI_41:
+                self._access.demand_feeding()
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +148,7 @@ class RemoteAccess:
 
     def guarded(self, handlers: Mapping[Transaction, Handler]) -> dict[Transaction, Handler]:
         """Every handler with the registry's policy before it."""
-        return {transaction: RemoteGuard(handler) for transaction, handler in handlers.items()}
+        return {transaction: RemoteGuard(self, handler) for transaction, handler in handlers.items()}
 
     def may_retrieve(self, caller: Caller, unique_ids: Sequence[str]) -> Set[str]:
         """`repository.iti43.MayRetrieve`. Raises Denied, and Refused without an answer."""
@@ -149,6 +161,10 @@ class RemoteAccess:
     def summaries(self, source: OnDemandSource) -> OnDemandSource:
         """On-Demand documents, made for whom may read their entry."""
         return _Asked(self, source)
+
+    def demand_feeding(self) -> None:
+        """Raises Denied for a caller who may feed nothing, and Refused."""
+        self._allowed(Transaction.ITI_41, [_NO_DOCUMENT])
 
     def _allowed(self, transaction: Transaction, unique_ids: Sequence[str]) -> Set[str]:
         found: set[str] = set()

@@ -131,10 +131,10 @@ class RightsWorld:
         """To a server that asks nobody for a certificate."""
         return post(url, content_type, body)
 
-    def provide(self, assertion: bytes, submission: Submission, url: str = "") -> Answer:
-        """ITI-41, each document with its own uniqueId as content."""
+    def provide(self, assertion: bytes, submission: Submission, url: str = "", content: bytes = b"") -> Answer:
+        """ITI-41, each document with its own uniqueId as content unless it is given."""
         ids = {entry.id: f"part-{n}@kit" for n, entry in enumerate(submission.entries, 1)}
-        parts = [Part(ids[e.id], content_of(e)) for e in submission.entries]
+        parts = [Part(ids[e.id], content or content_of(e)) for e in submission.entries]
         return self.send(assertion, "ITI-41", provide_body(submission.xml(), list(ids.items())), parts, url)
 
     def find(self, assertion: bytes, patient: str, return_type: str = "LeafClass") -> Answer:

@@ -106,8 +106,10 @@ def test_a_record_that_is_not_open_and_one_that_nobody_knows_are_refused_alike(
     assert len(texts) == 2 and "le dossier n'est pas ouvert" in str(texts[1]), texts
 
 
-def test_what_the_registry_refuses_is_not_kept(world: ApartWorld, people: dict[str, Person]) -> None:
-    """The refusal is the registry's, word for word; of the document nothing can be found."""
+def test_what_the_registry_refuses_is_not_kept(
+    world: ApartWorld, people: dict[str, Person], masked: tuple[str, Entry, Entry]
+) -> None:
+    """The refusal is the registry's, word for word; of the document nothing can be found, and nothing is told of others."""
     patient = world.patient()
     world.rights.give(patient, Right.BLOCKED, people["NM"].subject)
     entry = Entry(patient)
@@ -119,6 +121,10 @@ def test_what_the_registry_refuses_is_not_kept(world: ApartWorld, people: dict[s
     with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as rows:
         assert rows.execute("select count(*) from document where unique_id = ?", (entry.uid,)).fetchone() == (0,)
     assert refused_by(world.retrieve(b"", [entry])) == "SAM-001"
+    taken = world.provide(people["NM"].says(patient), Submission(patient, [Entry(patient, uid=masked[2].uid)]), content=b"other")
+    assert alike(taken, answer)
+    told = world.provide(people["MD"].says(patient), Submission(patient, [Entry(patient, uid=masked[2].uid)]), content=b"other")
+    assert told.status == "Failure" and told.codes != ["XDSRegistryNotAvailable"], (told.fault, told.errors)
 
 
 def test_the_author_is_who_sent_it_to_the_repository(world: ApartWorld, people: dict[str, Person]) -> None:
@@ -173,7 +179,7 @@ def test_only_an_enrolled_repository_is_told_what_others_may_do(
 ) -> None:
     patient, plain, _ = masked
     said = people["NM"].says(patient)
-    for behalf in ("ITI-43", "ITI-86", "ITI-41"):
+    for behalf in ("ITI-43", "ITI-86", "ITI-41", "ITI-57"):
         assert refused_by(by_nobody(world, "nurse", said, plain, behalf)) == "ACC-016"
 
 
