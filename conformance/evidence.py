@@ -1,7 +1,7 @@
 """The evidence archive: one directory per requirement code, with the raw messages, the verdict and the rule's text.
 
     PAT-003/rule.txt                    what the requirement says, in both languages
-    PAT-003/verdict.json                passed or not, and by which cases
+    PAT-003/verdict.json                passed (not all asked: a case was skipped), failed, not asked, not covered; by which cases
     PAT-003/ITI42-REG-004/01-request.http, 01-response.http
     manifest.json                       SHA-256 of every file
 
@@ -67,7 +67,7 @@ def _files(folder: str, code: str, cases: list[CaseResult], required: Required |
     uncovered = required is not None and not required.cases
     verdict = {
         "code": code,
-        "verdict": "not covered" if uncovered else _word(asked),
+        "verdict": "not covered" if uncovered else _word(asked, len(required.cases if required else cases)),
         **({"reason": {"en": required.reason.en, "fr": required.reason.fr}} if required and required.reason else {}),
         "cases": [_verdict(case) for case in cases],
     }
@@ -81,10 +81,12 @@ def _files(folder: str, code: str, cases: list[CaseResult], required: Required |
                     yield f"{folder}/{inner}/{number:02}-{which}.http", message.octets
 
 
-def _word(asked: list[CaseResult]) -> str:
+def _word(asked: list[CaseResult], wanted: int) -> str:
     if not asked:
         return "not asked"
-    return "failed" if any(case.bad for case in asked) else "passed"
+    if any(case.bad for case in asked):
+        return "failed"
+    return "passed" if len(asked) >= wanted else "passed, not all asked"
 
 
 def _verdict(case: CaseResult) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 
 from conformance.report_words import word
-from conformance.result import Required, Run
+from conformance.result import Required, Run, Status
 
 
 def build_requirements(run: Run, language: str) -> str:
@@ -25,10 +25,14 @@ def build_requirements(run: Run, language: str) -> str:
 
 
 def status_word(one: Required, run: Run) -> str:
-    """A word of the reports: that of the status, `unasked` where its cases did not run, `not_covered` where it has none."""
+    """A word of the reports: that of the status, `partly` where it passed and not all its cases were performed, `unasked` where
+    none ran, `not_covered` where it has none."""
     if not one.cases:
         return "not_covered"
     status = run.status_of(one.cases)
+    passed = sum(1 for case in run.cases if case.id in one.cases and case.status is Status.PASSED)
+    if status is Status.PASSED and passed < len(one.cases):
+        return "partly"
     return status.value if status else "unasked"
 
 

@@ -51,6 +51,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "status": ("In this run", "Dans ce passage"),
     "covered_by": ("Cases, or why there is none", "Cas, ou pourquoi il n'y en a pas"),
     "not_covered": ("no case", "aucun cas"),
+    "partly": ("passed, not all asked", "réussi, non tout examiné"),
     "why": ("Why", "Pourquoi"),
     "mend": ("How to mend", "Comment corriger"),
     "right": ("A right example", "Un exemple juste"),

@@ -123,10 +123,12 @@ REQUIRED = (
     Required("A 1/2", Text("First <b>", "Premier <b>"), Text("Ours", "Le nôtre"), ("one", "two")),
     Required("B", Text("Second", "Deuxième"), Text("Ours", "Le nôtre"), (), Text("No message shows it.", "Rien ne le montre.")),
     Required("C", Text("Third", "Troisième"), Text("Ours", "Le nôtre"), ("three",)),
+    Required("D", Text("Fourth", "Quatrième"), Text("Ours", "Le nôtre"), ("four", "three")),
 )
 RUN = Run(
     "http://x", "registry", "carnet", "en", "2026-01-02T03:04:05+00:00",
-    cases=[case("one", Status.PASSED, ["A 1/2"]), case("two", Status.FAILED, ["A 1/2"])], required=REQUIRED,
+    cases=[case("one", Status.PASSED, ["A 1/2"]), case("two", Status.FAILED, ["A 1/2"]), case("four", Status.PASSED, ["D"])],
+    required=REQUIRED,
 )  # fmt: skip
 
 
@@ -135,7 +137,9 @@ def test_the_evidence_has_one_directory_per_code(tmp_path: Path) -> None:
     archive = zipfile.ZipFile(tmp_path / "evidence.zip")
     names = [name for name in archive.namelist() if name.endswith("verdict.json")]
     verdicts = {name.partition("/")[0]: json.loads(archive.read(name)) for name in names}
-    assert {code: one["verdict"] for code, one in verdicts.items()} == {"A_1_2": "failed", "B": "not covered", "C": "not asked"}
+    assert {code: one["verdict"] for code, one in verdicts.items()} == {
+        "A_1_2": "failed", "B": "not covered", "C": "not asked", "D": "passed, not all asked",
+    }  # fmt: skip
     assert [one["case"] for one in verdicts["A_1_2"]["cases"]] == ["one", "two"]
     assert verdicts["B"]["reason"]["fr"] == "Rien ne le montre."
     told = archive.read("A_1_2/rule.txt").decode()
@@ -144,17 +148,21 @@ def test_the_evidence_has_one_directory_per_code(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "words"), [("en", ("failed", "no case", "not asked")), ("fr", ("échoué", "aucun cas", "non examinée"))]
+    ("language", "words"),
+    [
+        ("en", ("failed", "no case", "not asked", "passed, not all asked")),
+        ("fr", ("échoué", "aucun cas", "non examinée", "réussi, non tout examiné")),
+    ],
 )
 def test_the_page_has_a_row_for_each_code(language: str, words: tuple[str, ...]) -> None:
     page = build_html(RUN, language)
     rows = re.findall(r'<tr id="required-([^"]*)">.*?<td class="(\w+)">([^<]*)</td><td>(.*?)</td></tr>', page)
     assert [(code, name, word) for code, name, word, _ in rows] == [
-        ("A 1/2", "failed", words[0]), ("B", "not_covered", words[1]), ("C", "unasked", words[2]),
+        ("A 1/2", "failed", words[0]), ("B", "not_covered", words[1]), ("C", "unasked", words[2]), ("D", "partly", words[3]),
     ]  # fmt: skip
     assert rows[0][3] == '<a href="#one">one</a>, <a href="#two">two</a>' and rows[2][3] == "three"
     assert "First <b>" not in page and "Premier <b>" not in page
-    assert page.count('href="#required-') == 3
+    assert page.count('href="#required-') == 4
 
 
 def test_the_command_takes_a_file(tmp_path: Path) -> None:
