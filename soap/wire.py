@@ -35,7 +35,8 @@ class Seat(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Quirk:
-    """One row. `refusal` and `remedy` are the fault's words when the action is REFUSE; `status` its HTTP status when not that of the code."""
+    """One row. `refusal` and `remedy` are the fault's words when the action is REFUSE, in French out of `schemas/sentences`; `status` is
+    its HTTP status when not that of the code."""
 
     id: str
     text: str
@@ -44,7 +45,6 @@ class Quirk:
     source: str
     refusal: str = ""
     remedy: str = ""
-    fr: str = ""
     code: FaultCode = FaultCode.SENDER
     status: int | None = None
     seat: Seat = Seat.SOAP
@@ -65,8 +65,7 @@ _ROWS = (
     Quirk("WIRE-001", "Expect: 100-continue", A, A, "RFC 9110: 10.1.1", seat=Seat.SERVER),
     Quirk("WIRE-002", "chunked transfer without a length", A, A, "RFC 9112: 7.1"),
     Quirk("WIRE-002-two", "two lengths, or a length beside chunked transfer", R, R, "RFC 9112: 6.3", fixed=True,
-          refusal="The request states its length in two ways", remedy="Send either one Content-Length or chunked transfer.",
-          fr="La requête annonce sa longueur de deux façons"),
+          refusal="The request states its length in two ways", remedy="Send either one Content-Length or chunked transfer."),
     Quirk("WIRE-003", "HTTP/1.0, or Connection: close", A, A, "RFC 9112: 9.6"),
     Quirk("WIRE-004", "gzip or deflate request body", A, R, "RFC 9110: 8.4", status=415,
           refusal="The request body is compressed", remedy="Send it without Content-Encoding."),
@@ -93,12 +92,10 @@ _ROWS = (
           remedy="Use 1 to 70 letters, digits and '()+_,-./:=? characters."),
     Quirk("WIRE-014", "boundary absent from the HTTP header, present in MIME headers at the start of the body", W, R, _MIME,
           refusal="The Content-Type header names no boundary",
-          remedy='Write Content-Type: multipart/related; boundary="..." in the HTTP header.',
-          fr="L'en-tête Content-Type ne donne pas de boundary"),
+          remedy='Write Content-Type: multipart/related; boundary="..." in the HTTP header.'),
     Quirk("WIRE-014-nowhere", "no boundary anywhere", R, R, _MIME, fixed=True,
           refusal="No boundary is named, neither in the Content-Type header nor at the start of the body",
-          remedy='Write Content-Type: multipart/related; boundary="..." in the HTTP header.',
-          fr="Aucune boundary n'est indiquée"),
+          remedy='Write Content-Type: multipart/related; boundary="..." in the HTTP header.'),
     Quirk("WIRE-015", "boundary of the header differs from that of the body", R, R, _MIME, fixed=True,
           refusal="The boundary of the Content-Type header does not occur in the body",
           remedy="Use one boundary in both places; check what rewrote the header on the way."),
@@ -123,12 +120,10 @@ _ROWS = (
           remedy="Send multipart/related with this document as root part, or plain SOAP as application/soap+xml."),
     Quirk("WIRE-022-type", "a media type that is neither SOAP 1.2 nor MTOM", R, R, _HTTP, fixed=True, status=415,
           refusal="This media type is not read here",
-          remedy="Send application/soap+xml, or multipart/related with type application/xop+xml.",
-          fr="Ce type de contenu n'est pas accepté ici"),
+          remedy="Send application/soap+xml, or multipart/related with type application/xop+xml."),
     Quirk("WIRE-023", "SOAP 1.1 envelope", R, R, "SOAP 1.2 Part 1: A", code=FaultCode.VERSION_MISMATCH,
           refusal="The envelope is SOAP 1.1; IHE XDS.b is SOAP 1.2",
-          remedy='Use the namespace http://www.w3.org/2003/05/soap-envelope and Content-Type application/soap+xml.',
-          fr="L'enveloppe est SOAP 1.1 ; XDS.b demande SOAP 1.2"),
+          remedy='Use the namespace http://www.w3.org/2003/05/soap-envelope and Content-Type application/soap+xml.'),
     Quirk("WIRE-023-other", "an envelope of no known SOAP version", R, R, _ENVELOPE, code=FaultCode.VERSION_MISMATCH, fixed=True,
           refusal="The message is not a SOAP 1.2 envelope",
           remedy="Send an Envelope of namespace http://www.w3.org/2003/05/soap-envelope."),
@@ -137,8 +132,7 @@ _ROWS = (
     Quirk("WIRE-026", "closing boundary without a line end", A, A, _MIME),
     Quirk("WIRE-027", "the closing boundary is missing, or the body ends before its length", R, R, _MIME, fixed=True,
           refusal="The upload was cut short",
-          remedy="End the package with --BOUNDARY-- on a line of its own; where it was sent so, send it again. Nothing was stored.",
-          fr="L'envoi est incomplet : rien n'a été enregistré"),
+          remedy="End the package with --BOUNDARY-- on a line of its own; where it was sent so, send it again. Nothing was stored."),
     Quirk("WIRE-028", "line ends of MIME headers and boundaries are LF alone", W, R, _MIME,
           refusal="The MIME lines end with LF instead of CRLF", remedy="End MIME header lines and boundaries with CRLF."),
     Quirk("WIRE-028-mixed", "some MIME lines end with CRLF and some with LF", R, R, _MIME, fixed=True,
@@ -155,8 +149,7 @@ _ROWS = (
     Quirk("WIRE-035-double", "a header field that occurs twice in one MIME part, or a line that is no field", R, R, _MIME, fixed=True,
           refusal="The header of a MIME part cannot be read, or only in two ways", remedy="Send every field once, as Name: value."),
     Quirk("WIRE-036", "xop:Include href that is not cid:", R, R, _XOP, fixed=True,
-          refusal="An xop:Include points outside the message", remedy='Use href="cid:..." of a part of this very package; nothing is fetched.',
-          fr="Un xop:Include désigne une ressource hors du message"),
+          refusal="An xop:Include points outside the message", remedy='Use href="cid:..." of a part of this very package; nothing is fetched.'),
     Quirk("WIRE-036-place", "xop:Include with company, or where no binary content belongs", R, R, _XOP, fixed=True,
           refusal="An xop:Include stands where it is not allowed",
           remedy="Let it be the only child of xds:Document (or of a binary value in wsse:Security)."),
@@ -174,8 +167,7 @@ _ROWS = (
     Quirk("WIRE-041-twice", "one part referred to twice", A, R, _XOP,
           refusal="One MIME part is referred to twice", remedy="Send one part for each xop:Include."),
     Quirk("WIRE-041-missing", "xop:Include of a part that was not sent", R, R, _XOP, fixed=True,
-          refusal="An xop:Include names a part that is not in the package", remedy="Send a part with that Content-ID.",
-          fr="Un xop:Include désigne une partie absente du message"),
+          refusal="An xop:Include names a part that is not in the package", remedy="Send a part with that Content-ID."),
     Quirk("WIRE-041-double", "two parts answer to one Content-ID that is referred to", R, R, _XOP, fixed=True,
           refusal="Two parts answer to one Content-ID, so the package can be read in two ways",
           remedy="Give every part a Content-ID of its own."),
@@ -183,8 +175,7 @@ _ROWS = (
     Quirk("WIRE-043", "ITI-41 as plain SOAP", R, R, _V8,
           refusal="ITI-41 came as plain SOAP; it is sent as MTOM",
           remedy='Send multipart/related; type="application/xop+xml" (documents may be inline in it), or have the server allow plain '
-                 "SOAP: domain.wire_rows = WIRE-043=note.",
-          fr="ITI-41 doit être envoyé en MTOM"),
+                 "SOAP: domain.wire_rows = WIRE-043=note."),
     Quirk("WIRE-043-retrieve", "ITI-43 as plain SOAP, answered in plain SOAP", A, R, _V8,
           refusal="ITI-43 came as plain SOAP; it is sent as MTOM", remedy='Send multipart/related; type="application/xop+xml".'),
     Quirk("WIRE-044", "XOP inside WS-Security (certificates, signature values): put back before verification", A, A, _XOP),
@@ -203,8 +194,7 @@ _ROWS = (
     Quirk("WIRE-049", "blank lines before the XML declaration", W, R, "XML 1.0: 2.8",
           refusal="Blank characters stand before the XML declaration", remedy="Begin the part with <?xml or with the envelope."),
     Quirk("WIRE-050", "DOCTYPE, processing instruction or XInclude", R, R, _ENVELOPE, fixed=True,
-          refusal="The message carries a construct that SOAP 1.2 forbids", remedy="Remove DOCTYPE, processing instructions and XInclude.",
-          fr="Le message contient une construction interdite par SOAP 1.2"),
+          refusal="The message carries a construct that SOAP 1.2 forbids", remedy="Remove DOCTYPE, processing instructions and XInclude."),
     Quirk("WIRE-051", "two prefixes for one namespace, indentation, standalone", A, A, "XML Namespaces 1.0"),
     Quirk("WIRE-052", "a prefix that is not declared", R, R, "XML Namespaces 1.0: 5", fixed=True,
           refusal="A namespace prefix is not declared", remedy="Declare it with xmlns:prefix on the element or above it."),
@@ -277,5 +267,5 @@ class Wire:
         row = QUIRKS[quirk_id]
         reason = f"{row.refusal or row.text}: {detail}" if detail else row.refusal or row.text
         return Fault(
-            row.code, reason, rule=row.id, remedy=row.remedy, reason_fr=row.fr, status=row.status, soap11=soap11, not_understood=not_understood
+            row.code, reason, rule=row.id, remedy=row.remedy, status=row.status, soap11=soap11, not_understood=not_understood
         )
