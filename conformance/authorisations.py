@@ -1,7 +1,9 @@
 """The messages of the French DMP about authorisations: setAuthorization and listAuthorizationByPatient.
 
 The patient stands in the assertion alone, so they are asked of secured targets. A step has the operation as `feed` (`set`,
-`list`) and its word as `prior`: AJOUT or SUPPRESSION, or a mode of the list. Source: DMP integration kit, TD0.3 and TD1.6.
+`list`) and its words as `prior`: AJOUT or SUPPRESSION, with a role behind it or not; or a mode of the list.
+
+Source: DMP integration kit, TD0.3 and TD1.6.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from lxml import etree
 
 TRANSACTION = "DMP-habilitations"
 _SPACE = "urn:si-dmp-habilitations"
-_OPERATIONS = {"set": ("setAuthorization", "action"), "list": ("listAuthorizationByPatient", "mode")}
+_OPERATIONS = {"set": ("setAuthorization", ("action", "role")), "list": ("listAuthorizationByPatient", ("mode",))}
 _ACTION = f"{_SPACE}:HabilitationsEndPoint:"
 #: wsa:Action of the answers.
 ANSWERS = tuple(f"{_ACTION}{name}Response" for name, _ in _OPERATIONS.values())
@@ -23,10 +25,11 @@ def action_of(operation: str) -> str:
     return _ACTION + _OPERATIONS[operation][0]
 
 
-def request(operation: str, word: str) -> bytes:
+def request(operation: str, words: str) -> bytes:
     """The body of a request. Raises KeyError for another operation."""
-    name, child = _OPERATIONS[operation]
-    return f'<{name} xmlns="{_SPACE}"><{child}>{word}</{child}></{name}>'.encode()
+    name, children = _OPERATIONS[operation]
+    inner = "".join(f"<{child}>{word}</{child}>" for child, word in zip(children, words.split(), strict=False))
+    return f'<{name} xmlns="{_SPACE}">{inner}</{name}>'.encode()
 
 
 def read_status(body: etree._Element) -> tuple[str, str]:

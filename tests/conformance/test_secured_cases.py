@@ -158,7 +158,7 @@ def test_rights_masking_and_sets_with_a_warning(pki: Path, tmp_path: Path) -> No
             Rights(database).give(names[0], Right.AUTHORISED, people[name])
         database.close()
         passed = passes(run(acting(read_target(server.url, patients=names), pki, options), asking(options)))
-    assert len(passed) == 21 and "rights-masked" in passed and "set-changed-warned" in passed
+    assert len(passed) == 22 and "rights-masked" in passed and "set-changed-warned" in passed
     environ["CARNET_SECURITY_CONSENT_POLICIES"] = "SHARING"
     with ServerProcess(tmp_path / "data", environ=environ) as server:
         target = acting(read_target(server.url, patients=names), pki, options | {"consent"})
