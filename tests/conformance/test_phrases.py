@@ -17,8 +17,10 @@ from tests.server_process import ROOT
 SOURCES = (
     *(f"nist/{name}" for name in ("checks", "contents", "state", "runner")), "wire", "exchange",
 )  # fmt: skip
-CHECKS = ("check", "check_answer", "check_body", "check_capture", "check_lint", "check_message", "check_parts", "check_saml",  # fmt: skip
-          "schematron", "schematron_compiler", "schematron_reach")
+CHECKS = (
+    "check", "check_answer", "check_body", "check_capture", "check_lint", "check_message", "check_parts", "check_saml", "schematron",
+    "schematron_compiler", "schematron_reach",
+)  # fmt: skip
 RAISED = {"WireError", "ExchangeError", "Unresolved"}
 
 
