@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,6 +22,8 @@ _PLACE = re.compile(r"\{(\d)\}")
 _SAID = re.compile(r"\{(\d)(~?)\}")
 #: How deep sentences stand in one another.
 _DEPTH = 4
+#: So many characters at the beginning or the end of a sentence tell which patterns it may be: a refusal is not to cost much.
+_KEY = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +63,30 @@ class Sentences:
         self._whole = {english: french for english, french in rows if not _PLACE.search(english)}
         patterns = [Pattern.of(english, french) for english, french in rows if _PLACE.search(english)]
         # What is longer says more: it goes before the shorter sentence that it may hold.
-        self._patterns = sorted(patterns, key=lambda one: -sum(map(len, one.pieces)))
+        patterns.sort(key=lambda one: -sum(map(len, one.pieces)))
+        self._beginning: dict[str, list[tuple[int, Pattern]]] = {}
+        self._ending: dict[str, list[tuple[int, Pattern]]] = {}
+        self._others: list[tuple[int, Pattern]] = []
+        for ranked in enumerate(patterns):
+            first, last = ranked[1].pieces[0], ranked[1].pieces[-1]
+            if len(first) >= _KEY:
+                self._beginning.setdefault(first[:_KEY], []).append(ranked)
+            elif len(last) >= _KEY:
+                self._ending.setdefault(last[-_KEY:], []).append(ranked)
+            else:
+                self._others.append(ranked)
+
+    def _candidates(self, text: str) -> Iterator[Pattern]:
+        """The patterns that begin or end as the text does, and those that do neither, in their order."""
+        beginning, ending = self._beginning.get(text[:_KEY], ()), self._ending.get(text[-_KEY:], ())
+        return (pattern for _, pattern in sorted((*beginning, *ending, *self._others), key=_rank))
 
     def french(self, text: str, depth: int = _DEPTH) -> str | None:
         """`text` in French, None where the table does not have it."""
         whole = self._whole.get(text) or self._with_detail(text, depth)
         if whole is not None or not text:
             return whole
-        for pattern in self._patterns:
+        for pattern in self._candidates(text):
             values = pattern.values(text)
             if values is not None:
                 return self._filled(pattern.french, values, depth)
@@ -88,6 +106,10 @@ class Sentences:
 
     def _placed(self, value: str, translated: bool, depth: int) -> str:
         return (self.french(value, depth - 1) or value) if translated and depth else value
+
+
+def _rank(ranked: tuple[int, Pattern]) -> int:
+    return ranked[0]
 
 
 def read_rows() -> Mapping[str, str]:
