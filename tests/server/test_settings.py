@@ -120,13 +120,13 @@ OTHER: dict[str, Any] = {
     "audit.syslog": "log.example:6514",
 }
 #: Read where the thing itself is made; each has a test of its own: in test_serve.py, test_secure.py, test_mllp.py,
-#: test_two_servers.py, test_patient_record.py, test_audit_trail.py, test_assertion_wire.py, test_signed_wire.py,
+#: test_two_servers.py, test_patient_record.py, test_audit_trail.py, test_assertion_wire.py, test_signed_wire.py, test_explain.py,
 #: proof/test_rights_matrix.py, proof/test_dmp_services.py or here.
 ELSEWHERE = {
     "domain.folder",
     "server.host", "server.port", "server.metrics", "server.workers", "store.data", "store.collect_hours", "role.role",
-    "role.registry_url", "role.registry_seconds", "role.ask_closed", "role.relay", "domain.multi_patient", "domain.iti61_response",
-    "domain.on_demand", "domain.retention_years", "domain.dmp_services",
+    "role.registry_url", "role.registry_seconds", "role.ask_closed", "role.relay", "domain.multi_patient",
+    "domain.iti61_response", "domain.on_demand", "domain.retention_years", "domain.dmp_services", "server.explain_url",
     "mllp.port", "mllp.certificate", "mllp.key", "mllp.authorities",
     "server.socket", "security.secure", "security.front", "security.certificate", "security.key", "security.ocsp",
     "audit.enabled", "audit.syslog_authorities", "audit.syslog_certificate", "audit.syslog_key", "audit.syslog_end",
