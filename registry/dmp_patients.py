@@ -26,6 +26,7 @@ from registry.tables import PatientState
 from schemas.validate import validate
 from security import saml_names as names
 from security.access import Authorisation, Grant
+from security.identity import Assertion
 from soap.body import gdp
 from soap.body.gdp import Attention, Found, RecordRequest
 from soap.body.gdp_form import SECTION, addressed, dmp_finding, form_of
@@ -85,7 +86,7 @@ class PatientRecords:
             if request.name == gdp.QUERY:
                 payload, told = self._found(request, cxs)
             else:
-                payload = self._changed(request, cxs)
+                payload = self._changed(request, cxs, call.caller.assertion)
         except WrongState as wrong:
             return _answer(request, "AE", [of_state(wrong)], call.explain_base)
         except _Rejected as rejected:
@@ -116,13 +117,17 @@ class PatientRecords:
 
     # -------------------------------------------------------------------------------------------------------- changes
 
-    def _changed(self, request: RecordRequest, cxs: Sequence[str]) -> bytes:
+    def _changed(self, request: RecordRequest, cxs: Sequence[str], assertion: Assertion | None) -> bytes:
+        """One transaction. Its event keeps who asks, as the message names him, and who acts, where that is proved."""
+        by = {"by": request.author.id, "structure": request.author.structure, "acting": assertion.subject if assertion else ""}
+
         def work(connection: Connection) -> None:
             known = _one_person(connection, cxs)
-            reason, by = request.reason, {"by": request.author.id, "structure": request.author.structure}
+            reason = request.reason
+            if reason != gdp.CREATE or (known is not None and known.state is PatientState.SUBSUMED):
+                for cx in cxs:
+                    of(connection, cx)  # refused: one that is unknown, or was merged into another
             if reason == gdp.CREATE:
-                if known is not None and known.state is PatientState.SUBSUMED:
-                    of(connection, known.cx)  # refused: it was merged into another
                 one = self._records.open_in(connection, cxs, **by)
                 write_demographics(connection, one, request.person)
                 _oppose(connection, one, request)

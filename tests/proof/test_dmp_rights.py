@@ -130,7 +130,9 @@ def test_a_matrix_may_let_records_be_opened_changed_and_closed(world: RightsWorl
             continue
         told = read_told(text[1:].partition(" ")[0], answer)
         assert told.codes == ([refusal] if refusal else [])
-    assert [one.event.value for one in Records(world.rights.database).events(patient)] == ["opened", "closed", "reopened"]
+    events = Records(world.rights.database).events(patient)
+    assert [one.event.value for one in events] == ["opened", "closed", "reopened"]
+    assert {(one.detail["by"], one.detail["acting"]) for one in events} == {("899900063480", doctor.subject)}
 
 
 def test_the_shipped_matrix_opens_and_closes_nothing() -> None:

@@ -239,6 +239,8 @@ def test_the_identifiers_of_two_people_are_no_patient(service: Service, database
     for text in (question("TEST_EXST", one, two), change(m.REVISE, "MODIF_DATA", [one, two])):
         assert service.ask(text).codes == ["DMP-007"]
     fresh = new_ins()
+    assert service.ask(change(m.REVISE, "MODIF_DATA", [one, fresh])).codes == ["REC-002"], "an alias is not made in passing"
+    assert service.ask(question("TEST_EXST", fresh, one)).xpath("//v3:queryResponseCode/@code") == ["OK"]
     assert service.ask(m.opening(fresh, f"1^^^&{m.INS_C}&ISO")).codes == ["PIF-002"]
     with database.read() as connection:
         assert patients.find(connection, [fresh]) == {}, "half of it was taken"
