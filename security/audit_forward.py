@@ -103,8 +103,8 @@ class Forwarder:
         return batch, page[-1].place.number
 
     def _event(self, record: Stored) -> AuditEvent | None:
-        """What a record tells the receiver; None for an event that has only begun: its end will tell. A record that was damaged or
-        removed keeps back none of those behind it: that there is such a one is told in its place."""
+        """What a record tells the receiver; None for an event that has only begun: its end will tell. A record that was damaged
+        or removed keeps back none of those behind it: that there is such a one is told in its place."""
         if record.kind == Kind.BEGUN:
             return None
         try:

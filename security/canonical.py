@@ -32,6 +32,10 @@ DIGESTS = {
 #: Elements whose content is elsewhere, each with a function that gives its base64 text in pieces, from the start at each call.
 Contents = Mapping[etree._Element, Callable[[], Iterable[bytes]]]
 
+#: Prefixes of one PrefixList. Toolkits write a dozen; libxml2 takes their square for each element, so that some hundreds in a
+#: message of some kilobytes would keep a server busy for minutes, before anything of it is believed.
+MOST_PREFIXES = 32
+
 _DEFAULT = "#default"
 _SECOND_THREAD_FROM = 1024 * 1024
 _WAITING = 4

@@ -19,12 +19,15 @@ from lxml import etree
 from schemas.namespaces import DS, XADES, XML, q
 from schemas.parse import Limits, ParseError, parse
 from security import rules_document_signature as rules
+from security.canonical import MOST_PREFIXES
 from security.refusal import Denied
 
 #: A block of some thousand documents, with the certificates and revocation values of XAdES-X-L.
 LARGEST = 2 * 1024 * 1024
 MOST_REFERENCES = 10_000
 MOST_CERTIFICATES = 16
+#: Parts of the block that SignedInfo names: SignedProperties, a Manifest, perhaps an Object or two.
+MOST_PARTS = 16
 XADES_FRENCH = "http://uri.etsi.org/01903/v1.1.1#"
 MANIFEST_TYPE = DS + "Manifest"
 C14N = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
@@ -111,6 +114,8 @@ def read_block(content: bytes) -> Block:
     # A comment inside a text would end it for whoever reads it, and is not in the canonical form.
     if any(not any(isinstance(n.tag, str) for n in c.getparent()) for c in root.iter(etree.Comment)):  # type: ignore[union-attr]
         raise _form("a comment stands inside a value")
+    if len({prefix for _, (prefix, _) in etree.iterwalk(root, events=("start-ns",))}) > MOST_PREFIXES:
+        raise _form(f"it declares more than {MOST_PREFIXES} prefixes of namespaces")
     if any(element is not root for element in root.iter(q(DS, "Signature"))):
         raise _form("it holds a second ds:Signature")
     children = _elements(root)
@@ -215,6 +220,8 @@ def _split(
             raise rules.URI.denied(uri=f"'{reference.uri}'")
         if reference.type == MANIFEST_TYPE and part.tag != q(DS, "Manifest"):
             raise _form(f"{reference.uri} is no ds:Manifest")
+        if any(part is known for _, known in parts) or len(parts) == MOST_PARTS:
+            raise _form(f"{reference.uri} is referenced twice, or more than {MOST_PARTS} parts are")
         parts.append((reference, part))
     if len(references) > MOST_REFERENCES:
         raise _form(f"SignedInfo has {len(references)} references")

@@ -19,6 +19,7 @@ from lxml import etree
 
 from schemas.namespaces import DS, EXC_C14N, SAML, WSSE, q
 from security import rules_assertion as rules
+from security.canonical import MOST_PREFIXES, prefix_list
 from security.signature import METHODS, BadSignature, family_of, value_size, verify_enveloped
 from security.signed_info import ids_of
 
@@ -146,6 +147,7 @@ def _method(info: etree._Element) -> str:
     canonicalization, method, _ = _children(info)
     if canonicalization.get("Algorithm") != EXC_C14N or any(child.tag != _INCLUSIVE for child in canonicalization):
         raise rules.SHAPE.denied(problem=f"CanonicalizationMethod is {canonicalization.get('Algorithm', '')}")
+    _few_prefixes(canonicalization)
     algorithm = method.get("Algorithm") or ""
     if algorithm not in METHODS and algorithm != _RSA_SHA1:
         raise rules.ALGORITHM.denied(algorithm=algorithm or "without a name")
@@ -168,12 +170,18 @@ def _reference(reference: etree._Element, id: str) -> bool:
         raise rules.REFERENCE.denied(problem=f"the transforms are {' '.join(step.get('Algorithm', '') for step in steps)}")
     if len(steps[0]) or any(child.tag != _INCLUSIVE or len(child) for child in steps[1]):
         raise rules.SHAPE.denied(problem="a Transform has parameters")
+    _few_prefixes(steps[1])
     algorithm = digest.get("Algorithm") or ""
     if algorithm not in _DIGESTS and algorithm != _SHA1:
         raise rules.ALGORITHM.denied(algorithm=algorithm or "without a name")
     if len(digest) or len(_octets(value)) != _DIGESTS.get(algorithm, 20):
         raise rules.SHAPE.denied(problem="DigestValue has not the length of its algorithm")
     return algorithm == _SHA1
+
+
+def _few_prefixes(method: etree._Element) -> None:
+    if len(method) > 1 or len(prefix_list(method)) > MOST_PREFIXES:
+        raise rules.SHAPE.denied(problem=f"a PrefixList names more than {MOST_PREFIXES} prefixes, or there are several")
 
 
 def _certificate(key_info: etree._Element) -> x509.Certificate:

@@ -20,7 +20,7 @@ from lxml import etree
 
 from schemas.namespaces import DS, EXC_C14N, WSSE, WSU, XML, q
 from security import rules_signature as rules
-from security.canonical import DIGESTS, canonical, prefix_list
+from security.canonical import DIGESTS, MOST_PREFIXES, canonical, prefix_list
 from security.signature import METHODS
 
 MOST_REFERENCES = 16
@@ -223,6 +223,8 @@ def _only_inclusive(method: etree._Element) -> None:
         raise rules.FORM.denied(
             problem=f"the children of {etree.QName(method).localname} are {_names([c.tag for c in children])}"
         )
+    if len(prefix_list(method)) > MOST_PREFIXES:
+        raise rules.FORM.denied(problem=f"a PrefixList names more than {MOST_PREFIXES} prefixes")
 
 
 def _base64(element: etree._Element) -> bytes:

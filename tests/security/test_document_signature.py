@@ -6,6 +6,7 @@ The cases are one piece with the cards and the set that they share: that is why 
 from __future__ import annotations
 
 import base64
+import copy
 import hashlib
 import re
 import shutil
@@ -72,6 +73,24 @@ def test_a_document_stored_before_is_compared_with_what_is_stored(cards: Cards) 
 def test_other_signatures_need_not_be_listed(cards: Cards) -> None:
     more = {**DOCUMENTS, "2.25.103": Octets(b"<other/>")}
     assert cards.broken(cards.sign(), documents=more, optional=frozenset({"2.25.103"})) == []
+
+
+def test_a_block_that_costs_more_than_it_says_is_refused_before_it_is_canonicalised(cards: Cards) -> None:
+    """Canonical forms cost the square of the prefixes for each element: a block of 30 kB kept a server busy for minutes."""
+    root = etree.fromstring(cards.sign())
+    info = root.find(q(DS, "SignedInfo"))
+    assert info is not None
+    part = etree.SubElement(root, q(DS, "Object"), Id="big")
+    declared = " ".join(f'xmlns:p{number}="urn:{number}"' for number in range(40))
+    part.append(etree.fromstring(f"<x {declared}>{'<a/>' * 50}</x>"))
+    denied = cards.verdict(etree.tostring(root)).findings
+    assert [one.rule for one in denied] == ["DSG-003"] and "prefixes" in denied[0].text_en
+    root.remove(part)
+    naming = next(r for r in info if (r.get("URI") or "").startswith("#") and r.get("URI") != "#IHEManifest")
+    for _ in range(2):
+        info.append(copy.deepcopy(naming))
+    denied = cards.verdict(etree.tostring(root)).findings
+    assert [one.rule for one in denied] == ["DSG-003"] and "referenced twice" in denied[0].text_en
 
 
 def test_references_may_stand_in_signed_info(cards: Cards) -> None:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from lxml import etree
 
 from metadata.french import problem_with_ps_id
-from schemas.namespaces import DS, SAML, q
+from schemas.namespaces import DS, EXC_C14N, SAML, q
 from security import saml_names as names
 from security.assertion_writer import SigningCard, Statement, assertion_of_card, build_assertion, write_assertion
 from security.identity import Coded, Mode
@@ -116,6 +116,17 @@ def test_without_any_it_is_none_unless_required(world: World) -> None:
     assert world.verify(headers_of(), required=False) is None
     assert world.verifier(required=False).verify([]) is None
     refused("SAM-001", lambda: world.verify([]))
+
+
+@pytest.mark.parametrize("place", ["CanonicalizationMethod", "Transform[2]"])
+@pytest.mark.parametrize(("count", "rule"), [(32, "SAM-010"), (33, "SAM-006")])
+def test_a_prefix_list_has_an_end(world: World, place: str, count: int, rule: str) -> None:
+    element = world.signed()
+    method = element.find(f".//{{{DS}}}{place}")
+    assert method is not None
+    words = " ".join(f"p{number}" for number in range(count))
+    etree.SubElement(method, f"{{{EXC_C14N}}}InclusiveNamespaces", PrefixList=words)
+    refused(rule, lambda: world.verify(headers_of(element)))
 
 
 # ---------------------------------------------------------------------------------------------------- another signer

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
+from schemas.namespaces import EXC_C14N
 from security.canonical import canonical, digest, self_test
 from security.distinguished_name import parse_name, same_name
 from security.pki import TestAuthority
@@ -208,6 +209,17 @@ def test_one_name_written_in_two_ways(one: str, other: str) -> None:
 @pytest.mark.parametrize("other", ["CN=b,O=a,C=FR", "O=b,CN=a,C=FR", "CN=a,C=FR", "CN=a", "", "a", "=a", "CN=a,O=b,C=DE"])
 def test_two_names_are_two(other: str) -> None:
     assert not same_name(other, x509.Name.from_rfc4514_string("CN=a,O=b,C=FR"))
+
+
+@pytest.mark.parametrize("place", ["CanonicalizationMethod", "Transform"])
+@pytest.mark.parametrize(("count", "rule"), [(32, "SIG-018"), (33, "SIG-004"), (5000, "SIG-004")])
+def test_a_prefix_list_has_an_end(pki: Pki, place: str, count: int, rule: str) -> None:
+    """libxml2 takes the square of it for each element, before anything is known of the sender. A shorter one spoils the value."""
+    message = peer.sign(peer.build(b"<q/>", ACTION, URL), pki.peer("alice"), peer.PARTS)
+    method = next(part(message, "SignedInfo").iter(ds(place)))
+    words = " ".join(f"p{number}" for number in range(count))
+    etree.SubElement(method, f"{{{EXC_C14N}}}InclusiveNamespaces", PrefixList=words)
+    assert verdict(message, pki) == rule
 
 
 def test_a_token_that_is_no_certificate_is_refused(pki: Pki) -> None:
