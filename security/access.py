@@ -228,7 +228,7 @@ class Grant:
             raise rules.NOT_IMPUTED.denied(structure=structure or "(none)")
 
 
-#: Rows that tell a caller what he may do: open also to whom the record is closed to, for TD0.2 answers INTERDIT to who is blocked.
+#: Rows that tell a caller what he may do: open also to whom the record is closed to: TD0.2 answers INTERDIT to who is blocked.
 _WHOEVER = frozenset({"TD0.1", "TD0.2"})
 _PUT_AWAY = frozenset({"TD3.3d-archive", "TD3.3d-unarchive", "TD3.3c-delete"})
 _STATUS_ROWS = {"ARCHIVED": "TD3.2-archived", "DEPRECATED": "TD3.2-obsolete", "DELETED": "TD3.2-deleted"}
