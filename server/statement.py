@@ -175,7 +175,8 @@ several values. The return types are LeafClass and ObjectRef."""
 _EXTENSION = """Queries marked as an extension are not IHE's. They are answered unless `domain.title_query` is false or
 `domain.wire` is `strict`; then their ids are unknown here."""
 _DMP = """Served with `domain.dmp_services`, which the domain `dmp-fr` switches on ([dmp-services.md](dmp-services.md)). An
-acknowledgement that refuses has the code `DMPFound` or `DMPClosed`, or the id of the rule; `setAuthorization` answers `DMPOk` or one of these."""
+acknowledgement that refuses has the code `DMPFound` or `DMPClosed`, or the id of the rule;
+`setAuthorization` answers `DMPOk` or one of these."""
 _PAGES = """The rules behind them are listed in [rules.md](rules.md), the settings in [settings.md](settings.md), what is accepted
 on the wire beyond the standard in [wire.md](wire.md)."""
 _LIMITS = """## What is not claimed
