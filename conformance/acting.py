@@ -140,11 +140,12 @@ class Card:
 
     def saying(self, patient: str, rows: tuple[tuple[str, ...], ...], speaker: str, transaction: str) -> bytes:
         """The assertion as `rows` want it, signed by the card of the word `speaker`; the same for the same patient and rows."""
-        key = (patient, rows, speaker)
-        if key not in self._made:
+        key, now = (patient, rows, speaker), time.monotonic()
+        kept = self._made.get(key)
+        if kept is None or now - kept[0] > _KEPT_SECONDS:
             made = written(self._speaker(patient, speaker, transaction), rows, lambda word: self.by(word, transaction).der())
-            self._made[key] = time.monotonic(), made
-        return self._made[key][1]
+            kept = self._made[key] = now, made
+        return kept[1]
 
     def _speaker(self, patient: str, word: str, transaction: str) -> Speaker:
         if word == _WORKPLACE:
