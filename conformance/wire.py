@@ -273,9 +273,10 @@ def read_answer(status: int, content_type: str, content: bytes) -> Answer:
     if document.tag != f"{{{SOAP}}}Envelope":
         raise WireError(f"the root element is {document.tag}")
     body = document.find(f"{{{SOAP}}}Body")
-    if body is None or len(body) != 1:
+    children = [] if body is None else [child for child in body if isinstance(child.tag, str)]
+    if len(children) != 1:
         raise WireError("soap:Body must hold exactly one element")
-    return Answer(status, content_type, body[0], document, parts)
+    return Answer(status, content_type, children[0], document, parts)
 
 
 def read_package(content_type: str, content: bytes) -> tuple[bytes, dict[str, bytes]]:
@@ -299,6 +300,8 @@ def read_package(content_type: str, content: bytes) -> tuple[bytes, dict[str, by
         match = re.search(rb"(?im)^content-id:\s*<([^>\r\n]+)>\s*$", head)
         if not match:
             raise WireError(f"a part has no Content-ID: {head!r}")
+        if not match[1].isascii():
+            raise WireError(f"a Content-ID is not ASCII: {match[1]!r}")
         name = match[1].decode()
         if name in parts:
             raise WireError(f"two parts have the Content-ID {name}")

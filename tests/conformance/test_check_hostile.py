@@ -9,7 +9,11 @@ import pytest
 
 from conformance.check import check_octets
 from conformance.check_places import start_tags
+from conformance.exchange import Exchanged
+from conformance.judge import read_reply
 from conformance.message_rows import compare, rows_of
+from conformance.result import Message
+from conformance.wire import read_answer
 from tests.conformance import files
 
 #: Each so often that looking for its end once for each would be billions of octets.
@@ -71,3 +75,19 @@ def test_names_that_are_none_break_nothing(markup: str) -> None:
     data = (right[:at] + markup + right[at:]).replace('mimeType="', 'mimeType="\u00e9', 1).encode()
     found = check_octets(data).found
     assert any(one.rule.startswith(("XML-", "WIRE-05")) and one.line for one in found), [(one.rule, one.message) for one in found]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [(b"<d@x>", b"<d\xdf@x>"), (b"<r@x>", b"<\xff>"), (b"<a/>", b"<!-- a -->"), (b"<a/>", b"<?a?>"), (b"<a/>", b"<a/><a/>"),
+     (b"--b--", b"--\xe9--"), (b"<s:Body>", b"<s:Body>\x00")],
+)  # fmt: skip
+def test_an_answer_that_is_none_ends_no_run(old: bytes, new: bytes) -> None:
+    envelope = b'<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Body><a/></s:Body></s:Envelope>'
+    head = b"--b\r\nContent-Type: application/xop+xml\r\nContent-ID: <r@x>\r\n\r\n"
+    right = head + envelope + b"\r\n--b\r\nContent-ID: <d@x>\r\n\r\nhello\r\n--b--\r\n"
+    kind = 'multipart/related; boundary="b"; type="application/xop+xml"; start="<r@x>"'
+    assert read_answer(200, kind, right).body.tag == "a"
+    assert old in right
+    answer = Message(b"HTTP/1.1 200 OK\r\n\r\n", right.replace(old, new))
+    assert read_reply("ITI-18", Exchanged(Message(b"", b""), answer, 200, kind)).unreadable
