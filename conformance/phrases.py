@@ -90,6 +90,7 @@ PHRASES = (
     ("the package has no closing delimiter", "le paquet MIME n'a pas de délimiteur final"),
     ("a part has no end of its header: {0}", "l'en-tête d'une partie n'a pas de fin : {0}"),
     ("a part has no Content-ID: {0}", "une partie n'a pas de Content-ID : {0}"),
+    ("a Content-ID is not ASCII: {0}", "un Content-ID n'est pas en ASCII : {0}"),
     ("two parts have the Content-ID {0}", "deux parties ont le Content-ID {0}"),
     ("start names {0}, the parts are {1}", "start désigne {0}, les parties sont {1}"),
     ("HTTP {0} with Content-Type {1} and no SOAP 1.1 fault", "HTTP {0} avec Content-Type {1}, sans fault SOAP 1.1"),
