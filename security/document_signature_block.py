@@ -112,7 +112,8 @@ def read_block(content: bytes) -> Block:
     if any(str(name).startswith(f"{{{XML}}}") for element in root.iter(etree.Element) for name in element.attrib):
         raise _form("it carries xml: attributes, which change canonical forms")
     # A comment inside a text would end it for whoever reads it, and is not in the canonical form.
-    if any(not any(isinstance(n.tag, str) for n in c.getparent()) for c in root.iter(etree.Comment)):  # type: ignore[union-attr]
+    around = {comment.getparent() for comment in root.iter(etree.Comment)}
+    if any(parent is not None and not any(isinstance(node.tag, str) for node in parent) for parent in around):
         raise _form("a comment stands inside a value")
     if len({prefix for _, (prefix, _) in etree.iterwalk(root, events=("start-ns",))}) > MOST_PREFIXES:
         raise _form(f"it declares more than {MOST_PREFIXES} prefixes of namespaces")

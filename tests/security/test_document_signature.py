@@ -93,6 +93,13 @@ def test_a_block_that_costs_more_than_it_says_is_refused_before_it_is_canonicali
     assert [one.rule for one in denied] == ["DSG-003"] and "referenced twice" in denied[0].text_en
 
 
+def test_comments_beside_elements_are_read_in_one_pass(cards: Cards) -> None:
+    """Nothing is timed: looked at anew for each comment they would take hours."""
+    signed = cards.sign().replace(b"</ds:Signature>", b"<ds:Object>" + b"<!---->" * 150_000 + b"<a/></ds:Object></ds:Signature>")
+    assert cards.broken(signed) == []
+    assert cards.broken(signed.replace(b"<a/></ds:Object>", b"</ds:Object>")) == ["DSG-003"]
+
+
 def test_references_may_stand_in_signed_info(cards: Cards) -> None:
     """IHE's text speaks of one ds:Reference per document; some signers put them into SignedInfo and have no Manifest."""
     root = etree.fromstring(cards.sign())
