@@ -140,7 +140,8 @@ class HourlyUse:
             with self._lock:
                 if len(self._met) > _REMEMBERED:
                     self._met.clear()
-                self._met.update((who, one) for one in fresh)
+                if self._hour == hour:  # else another thread has begun the next one, in which these are not met yet
+                    self._met.update((who, one) for one in fresh)
         return allowed
 
     def _begin_hour(self) -> int:

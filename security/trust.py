@@ -33,6 +33,8 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 #: By these words of our own the reason of a failed path is recognised.
 _NO_BIT = "carnet: no bit of KeyUsage"
 _IS_AUTHORITY = "carnet: basicConstraints cA"
+#: What a repository sends to its registry, in its own name or with the assertion of who calls it.
+RELAYED = frozenset({"ITI-18", "ITI-42"})
 
 
 class Use(Enum):
@@ -58,7 +60,7 @@ class TrustOptions:
 @dataclass(frozen=True, slots=True)
 class Partner:
     """One enrolled certificate: whose it is and what it may do. `transactions` empty means all. `relays`: a repository that
-    passes on the assertions of those who call it; its word is taken for who they are."""
+    passes on the assertions of those who call it; its word is taken for who they are, and empty means what it passes on with."""
 
     sha256: str
     organisation: str
@@ -67,6 +69,11 @@ class Partner:
     identifier: str = ""
     transactions: frozenset[str] = frozenset()
     relays: bool = False
+
+    @property
+    def allowed(self) -> frozenset[str]:
+        """The transactions that it may send; empty: all."""
+        return self.transactions or (RELAYED if self.relays else frozenset())
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +283,8 @@ def der_of(certificate: x509.Certificate) -> bytes:
 
 def require_transaction(partner: Partner | None, transaction: str) -> None:
     """`Denied` when the partner is enrolled for other transactions than this one (`ITI-41`); None may send any."""
-    if partner is not None and partner.transactions and transaction not in partner.transactions:
+    allowed = partner.allowed if partner is not None else frozenset()
+    if partner is not None and allowed and transaction not in allowed:
         raise rules.NOT_ALLOWED.denied(organisation=partner.organisation, transaction=transaction)
 
 

@@ -215,12 +215,12 @@ class Guard:
             return self._handler(call)
         if transaction is Transaction.ITI_18:
             relays = caller.partner is not None and caller.partner.relays
+            behalf = _behalf_of(call)
+            if behalf is not None:  # without an assertion too: on behalf of nobody nothing is told
+                return self._for_repository(call, behalf, relays)
             if relays and caller.assertion is None:
                 with _asking_itself():
                     return self._handler(call)
-            behalf = _behalf_of(call)
-            if behalf is not None:
-                return self._for_repository(call, behalf, relays)
         acting = self._access.acting(caller)
         rows = ROWS_OF.get(transaction)
         if rows is None:
@@ -375,9 +375,9 @@ class PatientCheck:
     def __call__(self, call: Call) -> Answer:
         """Raises Denied."""
         assertion = call.caller.assertion
+        if call.transaction is Transaction.ITI_18 and _behalf_of(call) is not None:
+            raise rules.NO_RELAY.denied()  # everything is allowed here, and who asks believes that rights were judged
         if assertion is not None and assertion.patient:
-            if call.transaction is Transaction.ITI_18 and _behalf_of(call) is not None:
-                raise rules.NO_RELAY.denied()  # everything is allowed here, and who asks believes that rights were judged
             refuse_other_patients(partial(self._same, canonical_cx(assertion.patient)), _patients_of(call))
         with _submitting(call):
             return self._handler(call)

@@ -8,7 +8,7 @@ workers (`security/hourly.py`). What a repository passes on to its registry was 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -25,6 +25,7 @@ from security.hourly import Amount, HourlyUse, named
 from security.rules_access import TOO_MANY_PATIENTS
 from server.settings import Settings
 from soap.body.adhoc_query import parse_adhoc_query
+from soap.body.gdp import parse_record_request
 from soap.body.provide import parse_provide
 from soap.body.retrieve import parse_document_requests
 from soap.call import Answer, Call, Caller, Handler
@@ -71,7 +72,8 @@ class Quota:
 
     def __call__(self, call: Call) -> Answer:
         """Raises Refused: XDSRepositoryBusy or XDSRegistryBusy."""
-        if call.caller.partner is not None and call.caller.partner.relays:
+        partner = call.caller.partner
+        if call.transaction is Transaction.ITI_42 and partner is not None and partner.relays:
             return self._handler(call)
         source, patients = self._amounts(call)
         taken = self._use.take([source, *patients])
@@ -132,11 +134,13 @@ class Quota:
 class PatientBound:
     """A handler of questions, with the number of patients that its caller may ask about within the hour before it."""
 
-    def __init__(self, handler: Handler, use: HourlyUse, limit: int, owners: Owners) -> None:
+    def __init__(self, handler: Handler, use: HourlyUse, limit: int, owners: Owners, *, everything: bool) -> None:
+        """`everything`: nothing is hidden from anybody (policy `ihe`), so that what is named may be another patient's."""
         self._handler = handler
         self._use = use
         self._limit = limit
         self._owners = owners
+        self._everything = everything
 
     def __call__(self, call: Call) -> Answer:
         """Raises Denied ACC-017."""
@@ -149,19 +153,21 @@ class PatientBound:
         return self._handler(call)
 
     def _patients(self, call: Call) -> Iterable[str]:
-        """Whom the message is about: the patient of the assertion; without one those that are named, or whose the named things
-        are."""
+        """Whom the message is about: those that are named, or whose the named things are; else the patient of the assertion.
+        Under a matrix he comes first: it lets nobody else be asked about, and a refusal must not tell whose a hidden thing is."""
         assertion = call.caller.assertion
-        if assertion is not None and assertion.patient:
-            return [assertion.patient]
+        own = [assertion.patient] if assertion is not None and assertion.patient else []
+        return (self._named(call) or own) if self._everything else (own or self._named(call))
+
+    def _named(self, call: Call) -> Collection[str]:
         if call.transaction is Transaction.ITI_43:
             asked = [spelt for one in parse_document_requests(call.body) for spelt in spellings(one.documentUniqueId)]
             return set(self._owners.documents(asked).values())
         if call.transaction is Transaction.DMP_PATIENTS:
-            return []  # without an assertion that service is none
+            return [f"{one.extension}^^^&{one.root}&ISO" for one in parse_record_request(call.body).ids]
         return self._of_query(call)
 
-    def _of_query(self, call: Call) -> Iterable[str]:
+    def _of_query(self, call: Call) -> Collection[str]:
         request = parse_adhoc_query(call.body)
         try:
             query = read_query(
@@ -196,7 +202,7 @@ def bounded(
         if quotas and transaction in FEEDING:
             return Quota(handler, use, settings)
         if most and transaction in ASKING:
-            return PatientBound(handler, use, most, owners)
+            return PatientBound(handler, use, most, owners, everything=settings.security.policy == "ihe")
         return handler
 
     return {transaction: before(transaction, handler) for transaction, handler in handlers.items()}

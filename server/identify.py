@@ -42,10 +42,10 @@ def identify_of(settings: Settings, trust: LiveTrust, database: Database) -> Ide
 
     def identify(environ: Mapping[str, Any], headers: Sequence[etree._Element]) -> Caller:
         caller = node(environ, headers)
-        if caller.partner is not None and caller.partner.relays and find_assertion(headers) is None:
-            return caller  # a repository asks in its own name; `Asserted` says what it may ask
         sender = Sender(caller.certificate_der, caller.partner, environ.get(SIGNER))
         try:
+            if sender.relays and find_assertion(headers) is None:
+                return caller  # a repository asks in its own name; `Asserted` says what it may ask
             assertion = verifier.verify(headers, sender)
         except Denied as denied:
             denied.caller = caller

@@ -322,8 +322,9 @@ class Security:
         "by each worker; 0: none", unit="patients", low=0, high=100_000,
     )  # fmt: skip
     patients_per_hour: int = setting(
-        0, "patients that one caller may ask about within an hour (ITI-18, ITI-43, ITI-51), counted for all workers; about "
-        "further ones it is refused (ACC-017), in an emergency too; 0: any number", unit="patients", low=0, high=10_000_000,
+        0, "patients that one caller may ask about within an hour (ITI-18, ITI-43, ITI-51, /dmp/patients), counted for all "
+        "workers; about further ones it is refused (ACC-017), in an emergency too; 0: any number",
+        unit="patients", low=0, high=10_000_000,
     )  # fmt: skip
 
 

@@ -87,7 +87,7 @@ def show(as_json: bool, **given: Any) -> None:
 
 
 def _sends(partner: Partner) -> str:
-    return (" ".join(sorted(partner.transactions)) or "all") + (" (relays)" if partner.relays else "")
+    return (" ".join(sorted(partner.allowed)) or "all") + (" (relays)" if partner.relays else "")
 
 
 def _row(partner: Partner) -> dict[str, object]:

@@ -10,6 +10,7 @@ import click
 
 from metadata.vocabulary import Transaction
 from security.pki import KINDS, Issued, PkiError, TestAuthority
+from security.trust import RELAYED
 from server.commands.options import UsageError
 from server.commands.table import print_table
 
@@ -95,5 +96,5 @@ def show(folder: str, as_json: bool) -> None:
 
 
 def _cells(row: Issued) -> list[str]:
-    sends = (" ".join(row.transactions) or "all") + (" (relays)" if row.relays else "")
+    sends = (" ".join(row.transactions or sorted(RELAYED if row.relays else ())) or "all") + (" (relays)" if row.relays else "")
     return [row.name, row.kind, row.identifier, row.not_after[:10], row.revoked or "-", sends]

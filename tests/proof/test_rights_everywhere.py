@@ -33,6 +33,7 @@ from server.settings import Settings, load
 from server.wiring import handlers, open_kit
 from soap.call import Call, Caller
 from storage.database import open_database
+from tests.proof.messages import query
 from tests.server_process import ROOT
 
 PATIENT = "4711^^^&1.2.3.4.5&ISO"
@@ -114,10 +115,26 @@ def test_every_transaction_over_http_asks(store: Path, closed: Path, role: str) 
         kit.close()
 
 
-def refusal(handler: object, transaction: Transaction, caller: Caller) -> str:
-    """The rule by which an empty message is refused; what else becomes of it."""
+def test_on_behalf_of_nobody_nothing_is_told(store: Path, closed: Path) -> None:
+    """The question of a repository: under a matrix it needs an assertion, whoever the repository is; where everything is allowed
+    nobody is answered it, whether assertions are looked at or not."""
+    slots = {"$XDSDocumentEntryUniqueId": "('1.2.3')", "$carnetTransaction": "'ITI-43'"}
+    question = etree.fromstring(query("GetDocuments", slots))
+    repository, nobody = Caller(partner=Partner("00", "Hospital", relays=True)), Caller()
+    for policy, rules in ((str(closed), ["ACC-001", "ACC-016"]), ("ihe", ["ACC-016", "ACC-016"])):
+        kit = open_kit(settings_of(store, closed, **{"security.policy": policy, "role.role": "registry"}))
+        try:
+            asked = handlers(kit)[Transaction.ITI_18]
+            assert [refusal(asked, Transaction.ITI_18, one, question) for one in (repository, nobody)] == rules
+        finally:
+            kit.close()
+
+
+def refusal(handler: object, transaction: Transaction, caller: Caller, body: etree._Element | None = None) -> str:
+    """The rule by which a message (an empty one) is refused; what else becomes of it."""
+    message = etree.Element("nothing") if body is None else body
     try:
-        answer = handler(Call(transaction, etree.Element("nothing"), caller=caller))  # type: ignore[operator]
+        answer = handler(Call(transaction, message, caller=caller))  # type: ignore[operator]
     except Denied as denied:
         return denied.rule
     except Exception as error:

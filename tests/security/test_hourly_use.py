@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from security.hourly import HOURLY_USE, Amount, HourlyUse, named
-from storage.database import Database, open_database
+from storage.database import Connection, Database, open_database
 from storage.migrate import prepare
 
 SOURCE, PATIENT, OTHER, ASKER = named("source", "a"), named("patient", "1"), named("patient", "2"), named("asker", "a")
@@ -88,6 +88,25 @@ def test_patients_met_may_be_asked_about_again_and_further_ones_up_to_the_limit(
     assert not other.meets(named("asker", "a third"), [a, b, c], 2)
     clock.now += 3600
     assert one.meets(ASKER, [c], 2)
+
+
+def test_who_was_met_while_the_hour_passed_is_met_anew(databases: tuple[Database, Database]) -> None:
+    """What was counted in the hour before is not remembered for the next one, which another thread has begun."""
+    clock = Clock()
+    use = HourlyUse(databases[0], clock)
+    a, b, write = named("asked", "a"), named("asked", "b"), databases[0].write
+
+    def write_and_pass(work: Callable[[Connection], bool]) -> bool:
+        done = write(work)
+        if clock.now == START:
+            clock.now += 3600
+            assert use.meets(named("asker", "another"), [a], 1)
+        return done
+
+    assert use.meets(ASKER, [], 1)  # the hour has begun
+    databases[0].write = write_and_pass  # type: ignore[method-assign, assignment]
+    assert use.meets(ASKER, [a], 1)
+    assert use.meets(ASKER, [b], 1) and not use.meets(ASKER, [a], 1)
 
 
 def test_the_limit_holds_however_many_ask_at_once(databases: tuple[Database, Database]) -> None:

@@ -55,6 +55,12 @@ def test_what_is_issued_and_revoked_counts_at_once(authority: TestAuthority) -> 
         require_transaction(found.partner, "ITI-41")
     assert caught.value.rule == "PKI-011"
     require_transaction(None, "ITI-41")
+    authority.issue("server", "repository", relays=True, key_type="ec")
+    repository = node(der(authority, "repository")).partner
+    for transaction in ("ITI-18", "ITI-42"):  # what it passes on with; nothing else unless that is said
+        require_transaction(repository, transaction)
+    with pytest.raises(Denied, match="not enrolled for ITI-57"):
+        require_transaction(repository, "ITI-57")
     authority.revoke("card")
     assert denied(node, der(authority, "card")) == "PKI-004"
     assert denied(node, None) == "PKI-010"

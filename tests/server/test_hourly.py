@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from lxml import etree
 
+from metadata.vocabulary import ResponseStatus, Transaction
+from security.hourly import HourlyUse
 from security.identity import Assertion
-from server.hourly import asker_of, source_of
-from soap.call import Caller
+from security.refusal import Denied
+from server.hourly import PatientBound, asker_of, source_of
+from soap.call import Answer as Answered
+from soap.call import Call, Caller
+from storage.database import open_database
+from storage.migrate import prepare
 from tests.nist.wire import Answer
 from tests.proof.conftest import Proof, open_proof, unknown_patient
+from tests.proof.dmp_messages import new_ins, question
 from tests.proof.messages import Entry, Submission, query, quoted, retrieval, single
 from tests.proof.rights_callers import refused_by
 
@@ -78,6 +88,48 @@ def test_a_size_that_nobody_has_is_too_much_and_breaks_nothing(limited: Proof) -
         answer = limited.client.soap("ITI-42", sized.xml())
         assert (answer.fault, answer.codes) == ("", ["XDSRegistryBusy"]), answer.errors
         assert "[SRV-007," in answer.errors[0].context
+
+
+class KnownPatients:
+    """Of each document its patient, as a test says."""
+
+    def documents(self, unique_ids: Iterable[str]) -> dict[str, str]:
+        return {id: f"{id}^^^&1.2.3&ISO" for id in unique_ids if not id.startswith("urn:")}
+
+    def objects(self, entry_uuids: Iterable[str]) -> dict[str, str]:
+        return {}
+
+
+def test_whom_a_message_names_is_counted_where_everything_is_allowed(tmp_path: Path) -> None:
+    """Not the patient of the assertion alone, about whom a retrieval need not be; without an assertion by the DMP's messages too.
+    Under a matrix it is he alone: whose another document is a refusal would tell."""
+    url = f"sqlite:///{tmp_path / 'carnet.sqlite'}"
+    prepare(url)
+    database = open_database(url)
+    use = HourlyUse(database, lambda: 1_700_000_000.0)
+    done = Answered([], ResponseStatus.SUCCESS)
+    said = Caller(assertion=Assertion("_1", "CN=A", "899900000001", patient="1^^^&1.2.3&ISO"))
+
+    def retrieved(everything: bool, caller: Caller) -> list[str]:
+        bound, found = PatientBound(lambda call: done, use, 1, KnownPatients(), everything=everything), []
+        for uid in ("1", "2"):
+            try:
+                bound(Call(Transaction.ITI_43, etree.fromstring(retrieval([uid])), caller=caller))
+                found.append("")
+            except Denied as denied:
+                found.append(denied.rule)
+        return found
+
+    try:
+        assert retrieved(False, said) == ["", ""] and retrieved(True, said) == ["", "ACC-017"]
+        bound = PatientBound(lambda call: done, use, 1, KnownPatients(), everything=True)
+        questions = [etree.fromstring(question("CNSLT_DATA", new_ins())) for _ in range(2)]
+        call = Call(Transaction.DMP_PATIENTS, questions[0], caller=Caller("192.0.2.9"))
+        assert bound(call) is done and bound(call) is done
+        with pytest.raises(Denied, match="1 patients"):
+            bound(replace(call, body=questions[1]))
+    finally:
+        database.close()
 
 
 def test_who_is_counted() -> None:
