@@ -174,14 +174,14 @@ class RemoteAccess:
                 answer = self.client.query(GET_DOCUMENTS.id, slots)
             except ClientError as error:
                 denied = denied_by(error) if isinstance(error, SoapFault) else None
-                raise denied or _no_answer(str(error)) from error
+                raise denied or no_answer(str(error)) from error
             if answer.response.status is not ResponseStatus.SUCCESS:
-                raise _no_answer(", ".join(f"{error.error_code}: {error.code_context}" for error in answer.errors))
+                raise no_answer(", ".join(f"{error.error_code}: {error.code_context}" for error in answer.errors))
             found |= {entry.uniqueId for entry in answer.objects.documentEntries if entry.uniqueId}
         return found & set(unique_ids)
 
 
-def _no_answer(reason: str) -> Refused:
+def no_answer(reason: str) -> Refused:
     """Nothing is given where the registry does not say to whom."""
     remedy = "Send the same request again when the registry answers"
     return Refused([replace(refusals.registry_not_available(reason), remedy=remedy, section=refusals.RETRIEVE)])

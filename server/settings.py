@@ -118,7 +118,8 @@ class Role:
     )  # fmt: skip
     ask_closed: bool = setting(
         True, "ask that registry before documents are given out or removed (ITI-43, ITI-86) whether the patient's record is "
-        "closed; no answer hides nothing; needless where the registry is not a Carnet",
+        "closed; no answer hides nothing; needless where the registry is not a Carnet; under a matrix of rights it is always "
+        "asked, and without an answer nothing is given",
     )  # fmt: skip
     relay: bool = setting(
         False, "pass on to that registry the assertion of who is calling, with ITI-42 (docs/rights.md); under a matrix of rights "

@@ -302,11 +302,12 @@ def _not_open(kit: Kit) -> NotOpen:
     """Which records are closed: by the registry here, or asked of the one elsewhere."""
     if kit.client is None:
         return Records(kit.database).not_open
-    if not kit.settings.role.ask_closed:
+    rights = kit.settings.security.policy != "ihe"
+    if not kit.settings.role.ask_closed and not rights:
         return all_open
     from server.closed_elsewhere import ClosedElsewhere
 
-    return ClosedElsewhere(kit.client)
+    return ClosedElsewhere(kit.client, demanded=rights)
 
 
 def _registering(kit: Kit, codes: CodeBook) -> RegisterDocumentSet:

@@ -21,6 +21,7 @@ from registry.rights import Right
 from schemas.namespaces import WSSE, q
 from security.identity import Assertion
 from server.__main__ import program
+from server.closed_elsewhere import ClosedElsewhere
 from server.preparation import prepare
 from server.relay import PassedOn, RemoteAccess, caller_passed_on, security_passed_on
 from server.settings import load
@@ -226,10 +227,15 @@ def test_a_repository_that_is_not_believed_gives_and_takes_nothing(
 def test_without_a_registry_that_answers_nothing_is_given() -> None:
     """Port 9 discards, and nobody listens there."""
     access = RemoteAccess(Client(registry="http://127.0.0.1:9/xds/registry"))
-    for ask in (access.may_retrieve, access.may_remove):
+    closed = ClosedElsewhere(access.client, demanded=True)
+    for ask in (
+        lambda: access.may_retrieve(Caller(), ["1.2.3"]), lambda: access.may_remove(Caller(), ["1.2.3"]),
+        lambda: closed(["1^^^&1.2.3&ISO"]),
+    ):  # fmt: skip
         with pytest.raises(Refused) as refused:
-            ask(Caller(), ["1.2.3"])
+            ask()
         assert [one.code for one in refused.value.findings] == [ErrorCode.XDSRegistryNotAvailable]
+    assert ClosedElsewhere(access.client)(["1^^^&1.2.3&ISO"]) == {}  # where everything is allowed anyway
 
 
 def test_without_a_matrix_the_caller_is_passed_on_where_that_is_set(tmp_path: Path) -> None:
