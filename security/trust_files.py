@@ -170,7 +170,8 @@ def partners_of_toml(file: Path) -> dict[str, Partner]:
 
     `organisation` is wanted, and `certificate` (a PEM file, beside this one unless absolute) or `sha256` (a list of
     fingerprints): old and new certificate of a partner may both be enrolled. `transactions` (`["ITI-41"]`) are those it may send,
-    all when left out; `name`, `kind`, `identifier`, `relays` as in `Partner`. Raises TrustFileError with all that is wrong.
+    when left out `Partner.allowed`; `name`, `kind`, `identifier`, `relays` as in `Partner`. Raises TrustFileError with all
+    that is wrong.
     """
     try:
         content = tomllib.loads(_content(file).decode("utf-8"))

@@ -29,7 +29,10 @@ def command() -> None:
 @click.argument("certificate", metavar="CERTIFICATE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--organisation", required=True, metavar="TEXT", help="Whose certificate it is.")
 @click.option("--identifier", default="", metavar="ID", help="Its national identifier (Struct_IdNat).")
-@click.option("--transaction", "transactions", multiple=True, metavar="ITI-41", help="It may send; repeatable (default: all).")
+@click.option(
+    "--transaction", "transactions", multiple=True, metavar="ITI-41",
+    help="It may send; repeatable (default: all; with --relays ITI-18 and ITI-42).",
+)  # fmt: skip
 @click.option("--relays", is_flag=True, help="It is a repository, which is believed about who calls it (docs/rights.md).")
 def add(file: Path, certificate: Path, transactions: tuple[str, ...], **about: Any) -> None:
     """Enrol the certificate(s) of a PEM file in FILE, which is made when it is not there. A running server reads it at once."""

@@ -45,7 +45,10 @@ def init(folder: str) -> None:
 @click.option("--know-how", default="SM26", show_default=True, metavar="CODE", help="Of a person; empty: none.")
 @click.option("--structure", default="", metavar="NAME|ID", help="Workplace of a person: a structure issued here, or its id.")
 @click.option("--host", "hosts", multiple=True, metavar="HOST", help="Of a server; repeatable (default: localhost, 127.0.0.1).")
-@click.option("--transaction", "transactions", multiple=True, metavar="ITI-41", help="It may send; repeatable (default: all).")
+@click.option(
+    "--transaction", "transactions", multiple=True, metavar="ITI-41",
+    help="It may send; repeatable (default: all; with --relays ITI-18 and ITI-42).",
+)  # fmt: skip
 @click.option("--days", default=730, show_default=True, help="How long it is valid; below 0: expired already.")
 @click.option("--key-type", type=click.Choice(["rsa", "ec"]), default="rsa", show_default=True, help="RSA 2048 or P-256.")
 @click.option("--relays", is_flag=True, help="Of a repository's server: its registry believes it about who calls it.")
