@@ -13,14 +13,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from click.testing import CliRunner
 
 from security.pki import TestAuthority
 from security.tls import client_context
-from server.__main__ import program
 from server.http import listen_at
 from tests.server.exchange import announce
 from tests.server.test_secure import CERTIFICATES_ALONE, asked, rule_of
+from tests.server.test_serve import refused_start
 from tests.server_process import PATIENCE_SECONDS, ServerProcess
 
 
@@ -95,5 +94,4 @@ def test_what_stands_at_the_path_of_a_socket_is_looked_at(tmp_path: Path) -> Non
     with pytest.raises(OSError, match="something that is no socket stands there"):
         listen_at(str(path))
     assert path.read_text() == "precious"
-    done = CliRunner().invoke(program, ["serve", "--data", str(tmp_path / "store"), "--socket", str(path)])
-    assert done.exit_code == 2 and f"server.socket = {path}: something that is no socket" in done.output
+    assert f"server.socket = {path}: something that is no socket" in refused_start(tmp_path / "store", "--socket", str(path))
