@@ -8,6 +8,7 @@ workers (`security/hourly.py`). What a repository passes on to its registry was 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -21,7 +22,7 @@ from metadata.rules.rule import Finding, Refused
 from metadata.vocabulary import Actor, ErrorCode, ResponseStatus, Transaction
 from repository.requested import spellings
 from schemas.namespaces import LCM, q
-from security.hourly import Amount, HourlyUse, named
+from security.hourly import Amount, HourlyUse, Taken, named
 from security.rules_access import TOO_MANY_PATIENTS
 from server.settings import Settings
 from soap.body.adhoc_query import parse_adhoc_query
@@ -30,6 +31,7 @@ from soap.body.provide import parse_provide
 from soap.body.retrieve import parse_document_requests
 from soap.call import Answer, Call, Caller, Handler
 from storage.database import Database
+from storage.errors import StorageError
 
 #: The rules by which a source and a patient have had enough.
 SOURCE, PATIENT = "SRV-007", "SRV-008"
@@ -39,6 +41,7 @@ _BUSY = {Actor.REGISTRY: ErrorCode.XDSRegistryBusy, Actor.REPOSITORY: ErrorCode.
 #: More than any message has: what ITI-42 and ITI-61 say of sizes is the sender's word, and sums must stay numbers of 64 bits.
 _MOST_OCTETS = 1 << 42
 _SUBMIT = q(LCM, "SubmitObjectsRequest")
+_LOG = logging.getLogger(__name__)
 
 
 class Owners(Protocol):
@@ -85,7 +88,14 @@ class Quota:
             return answer
         finally:
             if answer is None or answer.status is ResponseStatus.FAILURE:
-                self._use.give_back(taken)
+                self._give_back(taken)
+
+    def _give_back(self, taken: Taken) -> None:
+        """Where the store does not let it be, it stays counted until the hour is over: what was refused is told all the same."""
+        try:
+            self._use.give_back(taken)
+        except StorageError:
+            _LOG.exception("what came to nothing stays counted until the hour is over")
 
     def _amounts(self, call: Call) -> tuple[Amount, list[Amount]]:
         """What the message brings: of its source, and of each patient that it names."""

@@ -7,13 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from lxml import etree
 
 from metadata.vocabulary import ResponseStatus, Transaction
 from security.hourly import HourlyUse
 from security.identity import Assertion
 from security.refusal import Denied
-from server.hourly import PatientBound, asker_of, source_of
+from security.rules_access import TOO_MANY_PATIENTS
+from server.hourly import PatientBound, Quota, asker_of, source_of
+from server.settings import load
 from soap.call import Answer as Answered
 from soap.call import Call, Caller
 from storage.database import open_database
@@ -90,6 +93,9 @@ def test_a_size_that_nobody_has_is_too_much_and_breaks_nothing(limited: Proof) -
         assert "[SRV-007," in answer.errors[0].context
 
 
+_DROP, _MADE = sa.text("ALTER TABLE hourly_use RENAME TO gone"), sa.text("ALTER TABLE gone RENAME TO hourly_use")
+
+
 class KnownPatients:
     """Of each document its patient, as a test says."""
 
@@ -130,6 +136,35 @@ def test_whom_a_message_names_is_counted_where_everything_is_allowed(tmp_path: P
             bound(replace(call, body=questions[1]))
     finally:
         database.close()
+
+
+def test_a_store_that_takes_nothing_back_hides_no_refusal(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The sender is told of his own fault; that his share of the hour stays counted is told by the log."""
+    url = f"sqlite:///{tmp_path / 'carnet.sqlite'}"
+    prepare(url)
+    database = open_database(url)
+    settings = load(options={"store.data": str(tmp_path), "limits.source_documents": 2}, environ={})
+    entry = Entry("1^^^&1.2.3&ISO").registered()
+    call = Call(Transaction.ITI_42, etree.fromstring(Submission(entry.patient, [entry]).xml()), caller=Caller("192.0.2.9"))
+    failed = Answered([], ResponseStatus.FAILURE)
+
+    def failing(call: Call) -> Answered:
+        database.write(lambda connection: connection.execute(_DROP))
+        return failed
+
+    def refusing(call: Call) -> Answered:
+        raise TOO_MANY_PATIENTS.denied(limit=2)
+
+    use = HourlyUse(database, lambda: 1_700_000_000.0)
+    try:
+        assert Quota(failing, use, settings)(call) is failed
+        database.write(lambda connection: connection.execute(_MADE))
+        with pytest.raises(Denied, match="2 patients"):
+            Quota(lambda call: failing(call) and refusing(call), use, settings)(call)
+    finally:
+        database.close()
+    told = [record for record in caplog.records if record.name == "server.hourly"]
+    assert [record.exc_info is not None and record.levelname for record in told] == ["ERROR", "ERROR"]
 
 
 def test_who_is_counted() -> None:
