@@ -10,11 +10,12 @@ setting opens that note (`Reading`). Source: DMP integration guide, M526, M606 a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
 from metadata.datatypes import canonical_cx
+from metadata.ins import AUTHORITIES as INS_AUTHORITIES
 from security import rules_access as rules
 from security import saml_names as names
 from security.access_matrix import Cell, Matrix, load_matrix, shipped
@@ -327,7 +328,7 @@ class MatrixPolicy:
         return sheet, "MT" if rights.treating else "MD"
 
     def _patient_side(self, assertion: Assertion, rights: RecordRights) -> str:
-        if assertion.subject and any(cx.partition("^")[0] == assertion.subject for cx in rights.identifiers):
+        if is_the_patient(assertion, rights.identifiers):
             return "PA"
         if rights.represents:
             return "RL"
@@ -370,6 +371,27 @@ class MatrixPolicy:
 
 
 Policy = Ihe | MatrixPolicy
+
+
+def is_the_patient(assertion: Assertion, identifiers: Collection[str]) -> bool:
+    """Whether the subject is the person of these identifiers (canonical CX): number and assigning authority.
+
+    A NameID may be a CX. A number alone is an INS where the person has one, which is what the cards of patients bear; else it is
+    one of the authority under which resource-id names the record. A local number says nothing beside an INS: others give it too.
+    """
+    number = assertion.subject
+    if not number:
+        return False
+    if "^" in number:
+        return canonical_cx(number) in identifiers
+    by_authority = [(_authority(cx), cx.partition("^")[0]) for cx in identifiers]
+    of_ins = [value for authority, value in by_authority if authority in INS_AUTHORITIES]
+    return number in of_ins if of_ins else (_authority(canonical_cx(assertion.patient)), number) in by_authority
+
+
+def _authority(cx: str) -> str:
+    return cx.partition("^^^&")[2].partition("&")[0]
+
 
 DOCTOR = "10"
 #: TRE_R38: médecine du travail (from memory).

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from metadata import ins
 from metadata.model import Code, DocumentEntry, RegistryObject
 from security import saml_names as names
 from security.access import (
@@ -166,6 +167,45 @@ def test_readings_are_strict_open_or_named() -> None:
 )
 def test_role_mode_purpose_and_record_give_the_column(changes: dict[str, object], rights: RecordRights, column: str) -> None:
     assert grant(rights, **changes).column == column
+
+
+INS, INS_C = "207058575627097", "0123456789012345678942"
+LOCAL, ELSEWHERE = "12345^^^&1.2.3&ISO", "12345^^^&1.2.4&ISO"
+
+
+@pytest.mark.parametrize(
+    ("subject", "named", "identifiers", "column"),
+    [
+        (INS, PATIENT, {PATIENT}, "PA"),
+        (INS, f"{INS_C}^^^&{ins.INS_C}&ISO", {PATIENT, f"{INS_C}^^^&{ins.INS_C}&ISO"}, "PA"),  # aliases are one patient
+        (INS_C, f"{PATIENT}^NH", {PATIENT, f"{INS_C}^^^&{ins.INS_C}&ISO"}, "PA"),
+        (INS, LOCAL, {PATIENT, LOCAL}, "PA"),
+        ("12345", LOCAL, {LOCAL}, "PA"),
+        ("12345", f"{LOCAL}^PI", {LOCAL}, "PA"),
+        (LOCAL, PATIENT, {PATIENT, LOCAL}, "PA"),
+        (f"{PATIENT}^NH", LOCAL, {PATIENT, LOCAL}, "PA"),
+        # The same number under another authority is somebody else's.
+        (ELSEWHERE, LOCAL, {LOCAL}, ""),
+        (ELSEWHERE, PATIENT, {PATIENT, LOCAL}, ""),
+        ("12345", PATIENT, {PATIENT, LOCAL}, ""),
+        ("12345", LOCAL, {PATIENT, LOCAL}, ""),
+        ("12345", "6^^^&1.2.4&ISO", {LOCAL, "6^^^&1.2.4&ISO"}, ""),
+        (f"{INS}^^^&1.2.3&ISO", PATIENT, {PATIENT}, ""),
+        (INS, "6^^^&1.2.4&ISO", {f"{INS}^^^&1.2.3&ISO", "6^^^&1.2.4&ISO"}, ""),
+        ("12345^^^", LOCAL, {LOCAL}, ""),
+        ("", LOCAL, {LOCAL, "^^^&1.2.3&ISO"}, ""),
+    ],
+)
+def test_the_patient_is_known_by_number_and_authority(subject: str, named: str, identifiers: set[str], column: str) -> None:
+    rights = replace(OPEN, identifiers=frozenset(identifiers))
+    said = {"subject": subject, "patient": named, "roles": (PATIENT_ROLE,)}
+    if column:
+        assert grant(rights, **said).column == column
+    else:
+        with pytest.raises(Denied) as refused:
+            grant(rights, **said)
+        assert refused.value.rule == "ACC-005"
+    assert grant(replace(rights, represents=True), **said).column == (column or "RL")
 
 
 # --------------------------------------------------------------------------------------------------------------- the rules
