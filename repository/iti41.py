@@ -29,7 +29,7 @@ from repository.signed_sets import Looked, SignedSets
 from repository.tables import DocumentState
 from soap.body.provide import judge_media_type, parse_provide
 from soap.body.registry_response import build_registry_response
-from soap.call import Answer, Call, StagedPart
+from soap.call import Answer, Call, Caller, StagedPart
 from storage.errors import StorageError
 
 
@@ -82,7 +82,7 @@ class ProvideAndRegister:
                 if document.id in entries:
                     judge_media_type(document, entries[document.id].mimeType or "", call)
 
-        outcome = self.provide(provided.submit, provided.by_id(), judge, self._signed_sets)
+        outcome = self.provide(provided.submit, provided.by_id(), judge, self._signed_sets, call.caller)
         payload = build_registry_response(outcome.status, outcome.findings, call.explain_base)
         return Answer([payload], outcome.status, outcome.findings)
 
@@ -92,11 +92,12 @@ class ProvideAndRegister:
         documents: Mapping[str, StagedPart],
         judge: Callable[[Submission], None] | None = None,
         signed_sets: SignedSets | None = None,
+        caller: Caller | None = None,
     ) -> Outcome:
         """`request` is lcm:SubmitObjectsRequest (it is completed in place), `documents` what came by Document/@id.
 
         `judge` sees the submission before anything is done with it, and may raise. `signed_sets` looks at its signatures: not at
-        what this server submits itself.
+        what this server submits itself. `caller` is who submits.
         After Success every document is durable and registered; after anything else nothing of it can be found.
         """
         complete(request, documents, self._options.repository_unique_id)
@@ -104,7 +105,7 @@ class ProvideAndRegister:
         if judge is not None:
             judge(submission)
         try:
-            looked = signed_sets.look(submission, documents) if signed_sets is not None else Looked()
+            looked = signed_sets.look(submission, documents, caller or Caller()) if signed_sets is not None else Looked()
             warnings = self._check(submission, documents, looked.findings)
             deposit = replace(self._deposit(submission, documents), signatures=looked.records)
             conflicts = self._index.conflicts(deposit.documents)

@@ -7,7 +7,7 @@ mismatch the stream ends with an exception before its last chunk, so that the an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +18,7 @@ from repository.content import ContentMismatch, ContentStore
 from repository.delivery import Delivery
 from repository.index import DocumentIndex, StoredDocument
 from repository.iti41 import RepositoryOptions
-from repository.requested import elsewhere, spellings, stored_under
+from repository.requested import MayRetrieve, NotOpen, all_open, elsewhere, everything, spellings, stored_under
 from soap.body.retrieve import DocumentRequest, Retrieved, build_retrieve_answer, parse_document_requests
 from soap.call import Answer, Call, Caller
 from storage.errors import StorageError
@@ -44,25 +44,6 @@ class OnDemandSource(Protocol):
 
     def produce(self, unique_id: str, caller: Caller) -> ProducedDocument | None:
         """The document, None when this uniqueId is no On-Demand entry of ours that the caller may have. Raises `NotProduced`."""
-
-
-#: Which of these uniqueIds the caller may have; it is asked of every spelling of what is requested, stored here or not, so that
-#: what is refused is answered like what is unknown, and as late.
-MayRetrieve = Callable[[Caller, Sequence[str]], Set[str]]
-
-
-#: Those of the patients whose record is closed or destroyed, with the word for it.
-NotOpen = Callable[[Iterable[str]], Mapping[str, str]]
-
-
-def all_open(patient_ids: Iterable[str]) -> Mapping[str, str]:
-    """The answer of a repository whose registry is elsewhere: it knows of no record that is closed."""
-    return {}
-
-
-def everything(caller: Caller, unique_ids: Sequence[str]) -> Set[str]:
-    """The access decision of a repository without access control."""
-    return set(unique_ids)
 
 
 class RetrieveDocumentSet:

@@ -15,8 +15,7 @@ from repository import refusals, removal
 from repository.content import FileStore
 from repository.index import DocumentIndex, StoredDocument
 from repository.iti41 import RepositoryOptions
-from repository.iti43 import MayRetrieve, NotOpen, all_open, everything
-from repository.requested import elsewhere, spellings, stored_under
+from repository.requested import MayRetrieve, NotOpen, all_open, elsewhere, everything, spellings, stored_under
 from soap.body.registry_response import build_registry_response
 from soap.body.remove import parse_remove_documents
 from soap.body.retrieve import DocumentRequest

@@ -1,4 +1,4 @@
-"""Documents as requests name them (ITI-43, ITI-86): which repository is meant, and which of our documents.
+"""Documents as requests name them (ITI-43, ITI-86): which repository is meant, which of our documents, and for whom.
 
 A urn: prefix too many or too few is met by WIRE-061: noted, or a fault in the strict profile. Only the repository can judge it,
 for it alone knows how an id is stored.
@@ -6,18 +6,33 @@ for it alone knows how an id is stored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import TypeVar
 
 from metadata.rules.rule import Finding
 from repository import refusals
 from soap.body.retrieve import DocumentRequest
-from soap.call import Call
+from soap.call import Call, Caller
 from soap.wire import Wire
 
 Found = TypeVar("Found")
 
 _PREFIXES = ("urn:oid:", "urn:uuid:")
+#: Which of these uniqueIds the caller may have; it is asked of every spelling of what is requested, stored here or not, so that
+#: what is refused is answered like what is unknown, and as late.
+MayRetrieve = Callable[[Caller, Sequence[str]], Set[str]]
+#: Those of the patients whose record is closed or destroyed, with the word for it.
+NotOpen = Callable[[Iterable[str]], Mapping[str, str]]
+
+
+def all_open(patient_ids: Iterable[str]) -> Mapping[str, str]:
+    """The answer of a repository whose registry is elsewhere: it knows of no record that is closed."""
+    return {}
+
+
+def everything(caller: Caller, unique_ids: Sequence[str]) -> Set[str]:
+    """The access decision of a repository without access control."""
+    return set(unique_ids)
 
 
 def elsewhere(call: Call, request: DocumentRequest, own: str, own_home: str) -> Finding | None:

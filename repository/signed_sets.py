@@ -2,15 +2,17 @@
 
 What a signature is over is here: documents of the message, or of this repository. Whether it is right is judged by
 `security/document_signature.py`. The octets are never changed, and no document is held but one that is signed in canonical form.
+A document of this repository is compared for whoever could retrieve it; for anybody else it is like one that is unknown.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
+from functools import partial
 
 from metadata.model import Author, DocumentEntry, Submission
 from metadata.rules.rule import Finding
@@ -19,12 +21,15 @@ from metadata.signature_entry import signature_entries, signed_by
 from metadata.vocabulary import ErrorCode, Severity
 from repository.content import ContentStore
 from repository.index import DocumentIndex, SignatureRecord, StoredDocument
+from repository.requested import MayRetrieve, NotOpen, all_open, everything
 from security import rules_document_signature as rules
-from security.document_signature import IHE_FORM, Content, SignatureForm, SignedSet, Verdict, verify_signed_set
+from security.document_signature import IHE_FORM, Allowance, Content, SignatureForm, SignedSet, Verdict, verify_signed_set
 from security.document_signature_block import LARGEST
 from security.refusal import Denied
 from security.trust import TrustStore
-from soap.call import StagedPart
+from soap.call import Caller, StagedPart
+
+_NOBODY = Caller()
 
 
 class SignatureCheck(Enum):
@@ -88,30 +93,36 @@ class SignedSets:
         trust: Callable[[], TrustStore] | None = None,
         clock: Callable[[], float] = time.time,
         told: Callable[[str, SignatureRecord], None] = lambda patient, record: None,
+        may_know: MayRetrieve = everything,
+        not_open: NotOpen = all_open,
     ) -> None:
-        """`told` hears of every signature that was looked at: whose it is, and what was found."""
+        """`told` hears of every signature that was looked at: whose it is, and what was found. `may_know` and `not_open` decide
+        with which documents of this repository a signature is compared, as they decide at ITI-43 what is given out."""
         self._told = told
+        self._may_know = may_know
+        self._not_open = not_open
         self._store = store
         self._index = index
         self._options = options
         self._trust = trust
         self._clock = clock
 
-    def look(self, submission: Submission, documents: Mapping[str, StagedPart]) -> Looked:
-        """Every finding against every signature. `documents` are what came, by the id of their entry."""
+    def look(self, submission: Submission, documents: Mapping[str, StagedPart], caller: Caller = _NOBODY) -> Looked:
+        """Every finding against every signature. `documents` are what came, by the id of their entry, from `caller`."""
         if self._options.check is SignatureCheck.OFF:
             return Looked()
         entries = signature_entries(submission)
         if not entries and self._options.required:
             set_id = submission.submissionSet.entryUUID if submission.submissionSet else ""
             return Looked((self._finding(rules.UNSIGNED.denied(), set_id),))
+        stored, allowance = partial(self._stored, caller), Allowance()
         findings: list[Finding] = []
         records: list[SignatureRecord] = []
         for entry in entries:
             part = documents.get(entry.entryUUID)
             if part is None or not entry.uniqueId:
                 continue  # about to be refused for that
-            signed = self._signed(submission, entry, documents)
+            signed = replace(self._signed(submission, entry, documents), stored=stored, allowance=allowance)
             verdict = self._verdict(part, signed)
             findings += [self._finding(denied, entry.entryUUID) for denied in verdict.findings]
             broken = tuple(dict.fromkeys(denied.rule for denied in verdict.findings))
@@ -148,7 +159,6 @@ class SignedSets:
             submission_time=_moment(set_.submissionTime or "") if set_ else None,
             documents=contents,
             optional=optional,
-            stored=self._stored,
             targets=frozenset(entries[end].uniqueId or "" for end in ends if end in entries),
             signs_set=set_ is not None and set_.entryUUID in ends,
             elsewhere=sum(end.startswith("urn:uuid:") and end not in entries for end in ends),
@@ -156,9 +166,13 @@ class SignedSets:
             structures=_structures(authors),
         )
 
-    def _stored(self, unique_id: str) -> Content | None:
-        row = self._index.find([unique_id]).get(unique_id)
-        return _Stored(row, self._store, self._index) if row is not None else None
+    def _stored(self, caller: Caller, unique_ids: Sequence[str]) -> Mapping[str, Content]:
+        """Those that the caller may know. All are asked about, so that what is hidden takes as long as what is unknown."""
+        rows = self._index.find(unique_ids)
+        allowed = self._may_know(caller, unique_ids)
+        known = {id: row for id, row in rows.items() if id in allowed}
+        closed = self._not_open({row.patientId for row in known.values() if row.patientId}) if known else {}
+        return {id: _Stored(row, self._store, self._index) for id, row in known.items() if (row.patientId or "") not in closed}
 
     def _finding(self, denied: Denied, object: str) -> Finding:
         severity = Severity.ERROR if self._options.check is SignatureCheck.REFUSE else Severity.WARNING

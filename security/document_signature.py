@@ -3,13 +3,15 @@
 Three levels, all judged, every finding told: the block is whole; its signer is known, trusted at SigningTime and one of those who
 answer for the documents; the documents are those that were signed, all of them and no others. References to documents are no
 business of XML Signature's core validation (they may stand in a Manifest): their digests are compared here with the octets
-received. Level B: a certificate that is revoked today is refused whatever SigningTime says, since nothing proves that time.
+received. Documents that are not in the submission are looked for when the signature itself has proved good, so that nobody asks
+by signatures of no worth what is stored here. Level B: a certificate that is revoked today is refused whatever SigningTime says,
+since nothing proves that time.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -34,6 +36,8 @@ SHA256 = "http://www.w3.org/2001/04/xmlenc#sha256"
 RSA_SHA1 = "http://www.w3.org/2000/09/xmldsig#rsa-sha1"
 #: hashlib's names; SHA-1 only where the domain allows it.
 DIGESTS = {SHA1: "sha1", SHA256: "sha256", _MORE + "sha384": "sha384", "http://www.w3.org/2001/04/xmlenc#sha512": "sha512"}
+#: Those that are known of each document, without reading it.
+_KEPT = ("sha1", "sha256")
 METHODS: dict[str, tuple[str, hashes.HashAlgorithm]] = {
     RSA_SHA1: ("RSA", hashes.SHA1()),
     _MORE + "rsa-sha256": ("RSA", hashes.SHA256()),
@@ -47,6 +51,8 @@ SET_DIGESTS = frozenset({"0", "MA==", "AA=="})
 POLICY = "urn:ihe:iti:dsg:detached:2014"
 #: A document is parsed as a whole to be canonicalised: its tree costs up to fifty times its octets.
 CANONICAL = Limits(max_bytes=8 * 1024 * 1024, max_depth=200)
+#: Findings that leave a signature its worth: a trusted signer made it, and signed what it lists.
+_BESIDE = frozenset({rules.POLICY.id, rules.SIGNER.id})
 _SKEW, _NEAR = timedelta(minutes=5), timedelta(days=1)
 
 
@@ -80,21 +86,31 @@ IHE_FORM = SignatureForm()
 FRENCH_FORM = SignatureForm(sha1=True, signs_set=True, own_author=False)
 
 
+@dataclass(slots=True)
+class Allowance:
+    """How many stored documents the signatures of one submission may still name, and how many octets of them be read."""
+
+    documents: int = 100
+    octets: int = 64 * 1024 * 1024
+
+
 @dataclass(frozen=True, slots=True)
 class SignedSet:
     """The submission that a signature belongs to, as far as it matters.
 
     `documents` are those of the submission by uniqueId, this signature left out; those in `optional` (other signatures) need not
-    be listed. `stored` finds a document of this repository. `targets` are the uniqueIds of the submission's entries at which
-    `signs` ends, `signs_set` tells that it ends at the SubmissionSet, `elsewhere` how often at registered objects. `people` and
-    `structures` are the ids of those who answer for the documents.
+    be listed. `stored` finds documents of this repository by uniqueId, of those only that the submitter may know: what he may not
+    know is told like what is unknown. `allowance` is shared by the signatures of a submission. `targets` are the uniqueIds of the
+    submission's entries at which `signs` ends, `signs_set` tells that it ends at the SubmissionSet, `elsewhere` how often at
+    registered objects. `people` and `structures` are the ids of those who answer for the documents.
     """
 
     uniqueId: str
     submission_time: datetime | None
     documents: Mapping[str, Content]
     optional: frozenset[str] = frozenset()
-    stored: Callable[[str], Content | None] = lambda _: None
+    stored: Callable[[Sequence[str]], Mapping[str, Content]] = lambda _: {}
+    allowance: Allowance = field(default_factory=Allowance)
     targets: frozenset[str] = frozenset()
     signs_set: bool = False
     elsewhere: int = 0
@@ -140,7 +156,8 @@ def verify_signed_set(
         verdict.findings.append(problem)
     elif signer is not None and time is not None:
         verdict.findings += _trusted(signer, trust, time)
-    verdict.findings += _documents(block, signed, form)
+    good = all(denied.rule in _BESIDE for denied in verdict.findings)
+    verdict.findings += _documents(block, signed, form, good)
     verdict.findings += _targets(block, signed, form)
     return verdict
 
@@ -286,24 +303,56 @@ def _tied(signer: x509.Certificate, signed: SignedSet) -> Iterator[Denied]:
 # ------------------------------------------------------------------------------------------------------------ the documents
 
 
-def _documents(block: Block, signed: SignedSet, form: SignatureForm) -> Iterator[Denied]:
+def _documents(block: Block, signed: SignedSet, form: SignatureForm, good: bool) -> Iterator[Denied]:
+    """`good`: the signature itself is; else nothing is told, or looked for, that the submission does not hold."""
     whole = _signs_whole_set(block, signed, form)
     yield from _set_reference(block, signed, whole)
     listed: set[str] = set()
+    before: list[Reference] = []
     for reference in block.listed:
         id = reference.unique_id
         listed.add(id)
         if id == signed.uniqueId or (whole and _is_set(reference, signed)):
             continue
-        content = signed.documents.get(id) or (None if whole else signed.stored(id))
-        if content is None:
+        content = signed.documents.get(id)
+        if content is not None:
+            if form.accepts(reference.digest_method):
+                yield from _digest(reference, id, content)
+        elif whole:
             yield rules.EXTRA.denied(document=id)
-        elif form.accepts(reference.digest_method):
-            yield from _digest(reference, id, content)
+        else:
+            before.append(reference)
+    if before and good:
+        yield from _stored_before(before, signed)
     if whole:
         for id in signed.documents:
             if id not in listed and id not in signed.optional:
                 yield rules.MISSING.denied(document=id)
+
+
+def _stored_before(references: Sequence[Reference], signed: SignedSet) -> Iterator[Denied]:
+    """Single documents that came with other submissions. The algorithms are accepted ones."""
+    left = signed.allowance
+    if len(references) > left.documents:
+        problem = f"it names {len(references)} documents that are not submitted with it, {left.documents} are looked for"
+        yield rules.FORM.denied(problem=problem)
+        return
+    left.documents -= len(references)
+    found = signed.stored([reference.unique_id for reference in references])
+    for reference in references:
+        id = reference.unique_id
+        content = found.get(id)
+        if content is None:
+            yield rules.EXTRA.denied(document=id)
+            continue
+        read = content.size if reference.canonicalization or DIGESTS[reference.digest_method] not in _KEPT else 0
+        if read > left.octets:
+            algorithm = reference.canonicalization or reference.digest_method
+            over = f"{algorithm} over {read} bytes that were stored before ({id})"
+            yield rules.ALGORITHM.denied(algorithm=over, accepted=f"{SHA256} without Transform, which needs no reading")
+            continue
+        left.octets -= read
+        yield from _digest(reference, id, content)
 
 
 def _signs_whole_set(block: Block, signed: SignedSet, form: SignatureForm) -> bool:
@@ -339,7 +388,7 @@ def _digest(reference: Reference, id: str, content: Content) -> Iterator[Denied]
             yield rules.NOT_CANONICAL.denied(document=id, problem=str(error))
             return
         found = hashlib.new(algorithm, octets).digest()
-    elif algorithm in ("sha1", "sha256"):
+    elif algorithm in _KEPT:
         found = bytes.fromhex(content.sha1 if algorithm == "sha1" else content.sha256)
     else:
         state = hashlib.new(algorithm)

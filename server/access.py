@@ -162,7 +162,7 @@ class Access:
             return acting.visibility(connection)
 
     def may_retrieve(self, caller: Caller, unique_ids: Sequence[str]) -> Set[str]:
-        """`repository.iti43.MayRetrieve`: every entry in force of the document is one that the caller may read."""
+        """`repository.requested.MayRetrieve`: every entry in force of the document is one that the caller may read."""
         grant = _acting().grant
         return {id for id, known in self._entries(unique_ids).items() if _readable(grant, known)}
 

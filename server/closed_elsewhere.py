@@ -23,7 +23,7 @@ _APPROVED = f"('{AvailabilityStatus.APPROVED.urn}')"
 
 
 class ClosedElsewhere:
-    """`repository.iti43.NotOpen` of a registry that is asked. One short query a patient, FindFolders for references.
+    """`repository.requested.NotOpen` of a registry that is asked. One short query a patient, FindFolders for references.
 
     A registry that does not answer, or that knows of no closed records, hides nothing: what is stored is given out. Where rights
     are asked (`demanded`) nothing is, until it answers.

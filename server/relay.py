@@ -37,6 +37,8 @@ from soap.client_errors import ClientError, SoapFault
 
 #: uniqueIds asked at once.
 _ASKED = 100
+#: Characters of a rim:Value by the schema. Longer ids are nobody's, and one of them would spoil the question about the others.
+_MOST_VALUE = 256
 #: The uniqueId of a question about no document.
 _NO_DOCUMENT = "0.0"
 #: Refusals of the registry that are the caller's. All others are between the two servers: an enrolment that is missing, say.
@@ -151,7 +153,7 @@ class RemoteAccess:
         return {transaction: RemoteGuard(self, handler) for transaction, handler in handlers.items()}
 
     def may_retrieve(self, caller: Caller, unique_ids: Sequence[str]) -> Set[str]:
-        """`repository.iti43.MayRetrieve`. Raises Denied, and Refused without an answer."""
+        """`repository.requested.MayRetrieve`. Raises Denied, and Refused without an answer."""
         return self._allowed(Transaction.ITI_43, unique_ids)
 
     def may_remove(self, caller: Caller, unique_ids: Sequence[str]) -> Set[str]:
@@ -168,8 +170,9 @@ class RemoteAccess:
 
     def _allowed(self, transaction: Transaction, unique_ids: Sequence[str]) -> Set[str]:
         found: set[str] = set()
-        for start in range(0, len(unique_ids), _ASKED):
-            slots = [(UNIQUE_IDS, listed(unique_ids[start : start + _ASKED])), (ON_BEHALF, [f"'{transaction.code}'"])]
+        possible = [one for one in unique_ids if len(listed([one])[0]) <= _MOST_VALUE] or [_NO_DOCUMENT]
+        for start in range(0, len(possible), _ASKED):
+            slots = [(UNIQUE_IDS, listed(possible[start : start + _ASKED])), (ON_BEHALF, [f"'{transaction.code}'"])]
             try:
                 answer = self.client.query(GET_DOCUMENTS.id, slots)
             except ClientError as error:

@@ -37,7 +37,7 @@ from repository.collector import collect
 from repository.content import Alarms, FileStore
 from repository.index import DocumentIndex, SignatureRecord
 from repository.iti41 import ProvideAndRegister
-from repository.iti43 import NotOpen, OnDemandSource, RetrieveDocumentSet, all_open, everything
+from repository.iti43 import OnDemandSource, RetrieveDocumentSet
 from repository.iti86 import Registered, RemoveDocuments
 from repository.registry_port import (
     InProcess,
@@ -50,6 +50,7 @@ from repository.registry_port import (
     Remote,
     Sends,
 )
+from repository.requested import NotOpen, all_open, everything
 from repository.verify import RegistryView
 from server.access import Access, access_of, checked
 from server.audit_setup import Audit, KnownOwners, watch
@@ -262,7 +263,7 @@ def repository_handlers(kit: Kit, codes: CodeBook, access: Access | RemoteAccess
         port = kit.sent(Remote(kit.database, sending(kit.relay or kit.client), asking(kit.registry)))
     else:
         port = InProcess(registering_here(_registering(kit, codes)))
-    signed_sets = signed_sets_of(kit.settings, kit.store, kit.index, kit.trust, kit.verified)
+    signed_sets = signed_sets_of(kit.settings, kit.store, kit.index, kit.trust, kit.verified, access, _not_open(kit))
     provide = ProvideAndRegister(kit.store, kit.index, port, options, signed_sets=signed_sets)
     on_demand = _on_demand(kit, codes, provide, access)
     may_retrieve, may_remove = (access.may_retrieve, access.may_remove) if access else (everything, everything)

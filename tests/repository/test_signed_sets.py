@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from repository.content import FileStore
 from repository.index import DocumentIndex, SignatureRecord
 from repository.iti41 import ProvideAndRegister, RepositoryOptions
 from repository.registry_port import InProcess, Outcome
+from repository.requested import MayRetrieve, NotOpen, all_open, everything
 from repository.signed_sets import SignatureCheck, SignedSetOptions, SignedSets
 from schemas.parse import parse
 from security.document_signature import FRENCH_FORM, IHE_FORM, SignatureForm
@@ -29,7 +30,7 @@ from security.trust_files import LiveTrust, TrustSources
 from server.commands.submit_signature import SetSignature, signature_over
 from server.description import build_submission, document_id
 from server.wiring import registering_here
-from soap.call import StagedPart
+from soap.call import Caller, StagedPart
 from tests.repository.received import small, staged
 from tests.repository.submissions import describe
 
@@ -172,6 +173,40 @@ def test_a_signature_over_what_is_stored_already(source: Source, store: FileStor
         looks = SignedSets(store, source.index, SignedSetOptions(SignatureCheck.WARN), source.trust)
         looked = looks.look(submission, {document_id(0): staged(store, signature.content)})
         assert [f.rule for f in looked.findings] == broken
+
+
+def test_a_stored_document_that_the_submitter_may_not_know_is_an_unknown_one(source: Source, store: FileStore) -> None:
+    """Hidden or of a closed record, the same content or another: the words are those for what was never stored."""
+    uuid = "urn:uuid:6a3b5d5e-1111-4444-8888-0123456789ab"
+    contents = {"the same": DOCUMENTS["2.25.1"], "another": CDA + b" "}
+    asked: list[tuple[Caller, list[str]]] = []
+
+    def nothing(caller: Caller, unique_ids: Sequence[str]) -> frozenset[str]:
+        asked.append((caller, list(unique_ids)))
+        return frozenset()
+
+    def closed(patient_ids: Iterable[str]) -> dict[str, str]:
+        return dict.fromkeys(patient_ids, "closed")
+
+    def told(content: bytes, may_know: MayRetrieve = everything, not_open: NotOpen = all_open) -> list[tuple[str, str, str]]:
+        signature = source.signature(set_id="", **{"2.25.1": content})
+        submission = build_submission(
+            [signature.description], source_id="1.2.3", author=(signature.author,), signs=[(document_id(0), uuid)]
+        )
+        options = SignedSetOptions(SignatureCheck.REFUSE)
+        looks = SignedSets(store, source.index, options, source.trust, may_know=may_know, not_open=not_open)
+        looked = looks.look(submission, {document_id(0): staged(store, signature.content)}, Caller("10.0.0.1"))
+        return [(f.rule, f.message, f.remedy) for f in looked.findings]
+
+    unknown = told(contents["the same"])
+    assert [rule for rule, _, _ in unknown] == ["DSG-016"]
+    source.provide(None)
+    assert told(contents["the same"]) == [] and [rule for rule, _, _ in told(contents["another"])] == ["DSG-014"]
+    for content in contents.values():
+        assert told(content, may_know=nothing) == told(content, not_open=closed) == unknown
+    assert asked == [(Caller("10.0.0.1"), ["2.25.1"])] * 2
+    source.trust = None
+    assert [rule for rule, _, _ in told(contents["another"], may_know=nothing)] == ["DSG-012"] and len(asked) == 2
 
 
 def test_a_signature_too_large_to_be_one(source: Source, store: FileStore) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -58,6 +58,25 @@ class Octets:
     def chunks(self) -> Iterator[bytes]:
         yield self.data[: len(self.data) // 2]
         yield self.data[len(self.data) // 2 :]
+
+
+class Unread(Octets):
+    """A document whose octets nobody may ask for."""
+
+    def chunks(self) -> Iterator[bytes]:
+        raise AssertionError("the octets were read")
+
+
+class Stored(dict[str, Octets]):
+    """What is stored and may be known; it keeps what it was asked."""
+
+    def __init__(self, documents: Mapping[str, Octets]) -> None:
+        super().__init__(documents)
+        self.asked: list[str] = []
+
+    def __call__(self, unique_ids: Sequence[str]) -> dict[str, Octets]:
+        self.asked += unique_ids
+        return {id: self[id] for id in unique_ids if id in self}
 
 
 DOCUMENTS = {FIRST: Octets(CDA), SECOND: Octets(PDF)}
