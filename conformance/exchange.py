@@ -19,6 +19,11 @@ from dataclasses import dataclass, field
 from conformance.result import Message
 
 TIMEOUT_SECONDS = 60.0
+#: Octets of an answer. What is kept of each exchange stands in memory: nobody's answer to a case of the suite is near it.
+MOST_ANSWERED = 256 * 1024 * 1024
+#: Octets of an acknowledgement (HL7 v2).
+MOST_ACKNOWLEDGED = 1024 * 1024
+_PIECE = 1024 * 1024
 #: A server that is just being started again is given this long before the second try.
 PAUSE_SECONDS = 0.5
 _START, _END = b"\x0b", b"\x1c\r"
@@ -52,11 +57,12 @@ class Exchanged:
 class Connections:
     """Sends to any address. `context` is what TLS is done with; without it the system's authorities are believed.
 
-    `unreachable` says why, once nobody could be asked at some address.
+    `unreachable` says why, once nobody could be asked at some address. Of an answer at most `most` octets are read.
     """
 
     context: ssl.SSLContext | None = None
     timeout: float = TIMEOUT_SECONDS
+    most: int = MOST_ANSWERED
     unreachable: str = ""
     _local: threading.local = field(default_factory=threading.local)
 
@@ -98,7 +104,11 @@ class Connections:
             if kept is not None:
                 raise _Stale from None
             raise
-        content = response.read()
+        try:
+            content = _whole_body(response, self.most)
+        except (OSError, http.client.HTTPException):
+            connection.close()
+            raise
         if response.will_close:
             connection.close()
         else:
@@ -130,6 +140,27 @@ class Connections:
 
 class _Stale(Exception):
     """The server had closed a kept connection."""
+
+
+class _TooLong(http.client.HTTPException):
+    """An answer of more octets than are read; the connection is of no further use."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"the answer is longer than {most:,} bytes; the rest was not read")
+
+
+def _whole_body(response: http.client.HTTPResponse, most: int) -> bytes:
+    """The body of an answer, read in pieces. Raises HTTPException at the first octet too many, or at a Content-Length too great."""
+    if (response.length or 0) > most:
+        raise _TooLong(most)
+    content = bytearray()
+    while piece := response.read(min(_PIECE, most + 1 - len(content))):
+        content += piece
+        if len(content) > most:
+            raise _TooLong(most)
+    if response.length:
+        raise http.client.IncompleteRead(bytes(content), response.length)
+    return bytes(content)
 
 
 def _in_chunks(body: bytes) -> bytes:
@@ -178,6 +209,8 @@ def mllp(address: str, message: str, timeout: float = TIMEOUT_SECONDS) -> Exchan
                 if not piece:
                     raise ExchangeError(f"{address}: the connection was closed without an answer", request)
                 answer += piece
+                if len(answer) > MOST_ACKNOWLEDGED:
+                    raise ExchangeError(f"{address}: {_TooLong(MOST_ACKNOWLEDGED)}", request)
     except OSError as error:
         raise _failed(address, error, request) from None
     return Exchanged(request, Message(b"", answer.removeprefix(_START).removesuffix(_END)), 0, "")

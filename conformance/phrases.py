@@ -101,6 +101,10 @@ PHRASES = (
     # conformance/exchange.py
     ("{0}: the connection was closed without an answer", "{0} : la connexion a été fermée sans réponse"),
     ("{0}: nothing listens there", "{0} : rien n'écoute à cette adresse"),
+    (
+        "{0}: the answer is longer than {1} bytes; the rest was not read",
+        "{0} : la réponse dépasse {1} octets ; le reste n'a pas été lu",
+    ),
     ("{0}: no answer within {1} seconds", "{0} : pas de réponse en {1} secondes"),
     # what the operating system and the XML parser say most
     ("{0}: [Errno {1}] Connection reset by peer", "{0} : la connexion a été coupée par le serveur (Errno {1})"),

@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from conformance.case import Case, read_file, read_suite
-from conformance.exchange import Connections, Unreachable, mllp
+from conformance.exchange import Connections, ExchangeError, Unreachable, mllp
+from conformance.phrases import french
 from conformance.report_words import verdict
 from conformance.result import CaseResult, Run, Status
 from conformance.runner import JOURNAL, Runner, chosen, read_journal
@@ -192,6 +193,64 @@ class Wrong(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Silence."""
+
+
+class Flooding(Wrong):
+    """Answers without end: by a length that it states, in chunks, or until the connection is closed, as the address says."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Type", "application/soap+xml; charset=UTF-8")
+        piece = b" " * 65_536
+        if self.path == "/stated":
+            self.send_header("Content-Length", "1000000000000")
+        elif self.path == "/chunks":
+            self.send_header("Transfer-Encoding", "chunked")
+            piece = b"10000\r\n" + piece + b"\r\n"
+        self.close_connection = True
+        self.end_headers()
+        with suppress(OSError):
+            while True:
+                self.wfile.write(piece)
+
+
+class Breaking(Wrong):
+    """Ends in the middle of what it has stated."""
+
+    def do_POST(self) -> None:
+        self.close_connection = True
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.BODY)))
+        self.end_headers()
+        self.wfile.write(self.BODY[:-10])
+
+
+@pytest.mark.parametrize("path", ["/stated", "/chunks", "/closed"])
+def test_an_answer_without_end_is_not_read_to_the_end(path: str) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Flooding) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}{path}"
+        with pytest.raises(ExchangeError) as refused:
+            Connections(most=1_000_000).post(address, {}, b"x")
+        server.shutdown()
+    assert str(refused.value) == f"{address}: the answer is longer than 1,000,000 bytes; the rest was not read"
+    assert french(str(refused.value)) == f"{address} : la réponse dépasse 1,000,000 octets ; le reste n'a pas été lu"
+
+
+def test_an_answer_of_as_many_octets_as_are_read_is_one_and_a_broken_one_is_none() -> None:
+    for handler in (Wrong, Breaking):
+        with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            connections = Connections(most=len(Wrong.BODY))
+            address = f"http://127.0.0.1:{server.server_address[1]}/"
+            if handler is Wrong:
+                assert [connections.post(address, {}, b"x").response.body for _ in range(2)] == [Wrong.BODY] * 2
+            else:
+                with pytest.raises(ExchangeError, match="IncompleteRead"):
+                    connections.post(address, {}, b"x")
+            server.shutdown()
 
 
 def test_a_server_that_says_success_to_everything_fails() -> None:
