@@ -95,6 +95,21 @@ def test_what_is_hidden_is_retrieved_and_removed_like_what_is_unknown(
     assert list(world.retrieve(people["other"].says(patient), [hidden]).documents()) == [hidden.uid]
 
 
+def test_an_id_longer_than_any_is_unknown_and_spoils_nothing(
+    world: ApartWorld, people: dict[str, Person], masked: tuple[str, Entry, Entry]
+) -> None:
+    """253 characters, with quotes and brackets or a prefix more than the 256 that the schema allows a rim:Value."""
+    patient, plain, _ = masked
+    said, long = people["NM"].says(patient), "1." * 125 + "123"
+    both = world.send(said, "ITI-43", retrieval([long, plain.uid]), url=world.proof.server.repository)
+    assert list(both.documents()) == [plain.uid] and both.codes == ["XDSDocumentUniqueIdError"], both.errors
+    alone = world.send(said, "ITI-43", retrieval([long]), url=world.proof.server.repository)
+    assert alone.codes == ["XDSDocumentUniqueIdError"], (alone.fault, alone.errors)
+    assert remove_documents(world, said, long).codes == remove_documents(world, said, Entry(patient).uid).codes
+    stranger = people["MD"].says(patient)  # what rights say comes before it
+    assert refused_by(world.send(stranger, "ITI-43", retrieval([long]), url=world.proof.server.repository)) == "ACC-005"
+
+
 def test_a_record_that_is_not_open_and_one_that_nobody_knows_are_refused_alike(
     world: ApartWorld, people: dict[str, Person], masked: tuple[str, Entry, Entry]
 ) -> None:
