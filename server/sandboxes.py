@@ -1,18 +1,21 @@
 """All sandboxes of a listener, one WSGI application: `/` lists them, `/v/NAME/` is one, `/v/NAME/xds/...` its services.
 
-Forms are taken from our own pages only (Origin, or Sec-Fetch-Site). The streams that tell of new messages end by themselves
-after a while, so that a server that stops need not wait for browsers; a browser comes back at once.
+Forms are taken from our own pages only (Origin, or Sec-Fetch-Site), and browsers under names that the operator gave: a site
+elsewhere may let its own name stand for this machine, and then a browser takes it for ours (DNS rebinding). The streams that
+tell of new messages end by themselves after a while, so that a server that stops need not wait for browsers; a browser comes
+back at once.
 """
 
 from __future__ import annotations
 
 import io
+import ipaddress
 import json
 import queue
 import re
 import shlex
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -71,11 +74,12 @@ def _elsewhere(address: str) -> _Answer:
 
 class Sandboxes:
     """The WSGI application. `folder` holds one folder per sandbox; `public_url` is where vendors reach the listener;
-    `domain` is the affinity domain of all of them."""
+    `domain` is the affinity domain of all of them; `hosts` are further names of the listener than that in `public_url`."""
 
-    def __init__(self, folder: Path, public_url: str, domain: Domain = OWN) -> None:
+    def __init__(self, folder: Path, public_url: str, domain: Domain = OWN, hosts: Collection[str] = ()) -> None:
         self._folder = folder
         self._public_url = public_url
+        self._hosts = {"localhost", (urlsplit(public_url).hostname or "").rstrip("."), *(host.lower() for host in hosts)} - {""}
         self._domain = domain
         self._opening = threading.Lock()
         self._open: dict[str, Sandbox] = {}
@@ -108,6 +112,10 @@ class Sandboxes:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         under = re.fullmatch(r"/v/([^/]+)((?:/xds|/dmp|/explain)(?:/.*)?)", path)
+        # A program that is no browser says no Origin: vendors reach the services by whatever name.
+        services = under is not None and not {"HTTP_ORIGIN", "HTTP_SEC_FETCH_SITE"} & environ.keys()
+        if not services and not self._is_known(environ.get("HTTP_HOST")):
+            return _misdirected(environ, start_response)
         if under and under[1] in self.names:
             shifted = {**environ, "SCRIPT_NAME": f"/v/{under[1]}", "PATH_INFO": under[2]}
             return self.open(under[1])(shifted, start_response)
@@ -119,6 +127,16 @@ class Sandboxes:
                 headers = [one for one in headers if one not in SAFE_HEADERS or one[0] != "Content-Security-Policy"]
             start_response(f"{answer.status.value} {answer.status.phrase}", headers)
             return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
+
+    def _is_known(self, host: str | None) -> bool:
+        """Whether nobody but the operator can have given us this name. Addresses are nobody's to point elsewhere."""
+        if host is None:
+            return True
+        try:
+            name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+        except ValueError:
+            return False
+        return name in self._hosts or _is_address(name)
 
     def _page(self, environ: Environ, path: str, start_response: StartResponse) -> Iterable[bytes]:
         query = parse_qs(environ.get("QUERY_STRING", ""))
@@ -324,6 +342,23 @@ def _download(content: bytes, kind: str, name: str) -> _Answer:
 
 def _unknown(language: str) -> _Answer:
     return _Answer(HTTPStatus.NOT_FOUND, unknown_page(language).encode())
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _misdirected(environ: Environ, start_response: StartResponse) -> list[bytes]:
+    """421 for a name that is not ours."""
+    language = language_of(parse_qs(environ.get("QUERY_STRING", "")), environ.get("HTTP_ACCEPT_LANGUAGE", ""))
+    text = word("misdirected", language).encode()
+    kind, length = ("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(text)))
+    start_response("421 Misdirected Request", [kind, length, *SAFE_HEADERS])
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [text]
 
 
 def _from_here(environ: Environ) -> bool:

@@ -72,6 +72,12 @@ _WORDS: dict[str, tuple[str, str]] = {
         "Ce n'est pas un identifiant de patient : donnez un CX tel que 4711^^^&1.2.3.4.5&ISO.",
     ),
     "foreign": ("Forms are taken from this site only.", "Les formulaires ne sont acceptés que depuis ce site."),
+    "misdirected": (
+        "This listener does not go by the name in Host. Reach it by localhost or its IP address, or start it with "
+        "--public-url http://NAME:PORT; a proxy before it must pass Host on.",
+        "Cet écouteur ne porte pas le nom indiqué dans Host. Adressez-vous à localhost ou à son adresse IP, ou lancez-le avec "
+        "--public-url http://NOM:PORT ; un mandataire placé devant doit transmettre Host.",
+    ),
     "error": ("error", "erreur"),
     "warning": ("warning", "avertissement"),
     "tolerated": ("tolerated here, refused elsewhere", "toléré ici, refusé ailleurs"),

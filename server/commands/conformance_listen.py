@@ -24,7 +24,7 @@ from server.commands.options import UsageError
     "--domain", metavar="NAME", help="Judge by this affinity domain (ihe, dmp-fr); default: that of carnet.toml, or ihe."
 )
 @click.option("--domain-folder", metavar="DIR", help="Folder of affinity domains of your own.")
-@click.option("--public-url", metavar="URL", default="", help="Where vendors reach this listener, when a proxy stands before it.")
+@click.option("--public-url", metavar="URL", default="", help="Where vendors reach this listener, by a name or through a proxy.")
 def command(
     data: Path, host: str, port: int, vendors: Sequence[str], domain: str | None, domain_folder: str | None, public_url: str
 ) -> None:  # fmt: skip
@@ -59,7 +59,7 @@ def command(
         logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
         for loud in ("spyne", "alembic"):
             logging.getLogger(loud).setLevel(logging.ERROR)
-        sandboxes = Sandboxes(data, base, (domain, domain_folder))
+        sandboxes = Sandboxes(data, base, (domain, domain_folder), (host,))
         for name in names:
             sandboxes.open(name)
         return sandboxes

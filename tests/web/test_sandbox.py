@@ -166,6 +166,56 @@ def test_a_number_of_no_message_is_answered_404(listener: Listener, number: str)
     assert refused.value.code == 404
 
 
+def _asked(listener: Listener, path: str, host: str, form: bytes | None = None, **headers: str) -> tuple[int, str]:
+    """Status and text under this name."""
+    request = urllib.request.Request(listener.url + path, form, {"Host": host, **headers})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.read().decode()
+
+
+_FOREIGN = ("attacker.example:8090", "127.0.0.1.attacker.example", "localhost.attacker.example", "[", "@", "")
+
+
+@pytest.mark.parametrize("host", _FOREIGN)
+def test_a_browser_under_a_name_that_nobody_gave_us_sees_and_changes_nothing(listener: Listener, host: str) -> None:
+    """DNS rebinding: to the browser the site and its Origin are the same."""
+    for path in ("/", "/health", "/v/acme/", "/v/acme/events", "/v/acme/evidence.zip", "/static/site.css"):
+        status, said = _asked(listener, path + "?lang=en", host)
+        assert status == 421 and "--public-url" in said, (path, status, said)
+    own = {"Origin": f"http://{host}"}
+    for path in ("/open", "/v/acme/patients", "/v/acme/messages/1/replay", "/v/acme/xds/registry", "/v/acme/dmp/patients"):
+        assert _asked(listener, path, host, b"name=rebound", **own)[0] == 421
+    assert "rebound" not in listener.get("/")
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:8090", "192.0.2.7", "[::1]:8090", "localhost."])
+def test_an_address_is_nobodys_to_point_elsewhere(listener: Listener, host: str) -> None:
+    assert _asked(listener, "/v/acme/", host)[0] == 200
+    assert _asked(listener, "/v/acme/messages/999999/replay", host, b"", Origin=f"http://{host}")[0] == 404
+
+
+def test_software_reaches_the_services_by_whatever_name(listener: Listener) -> None:
+    status, said = _asked(listener, "/v/acme/xds/registry", "registry.vendor.example", b"<a/>", **{"Content-Type": "text/xml"})
+    assert status != 421 and "Fault" in said
+    assert _asked(listener, "/v/acme/xds/registry?wsdl", "registry.vendor.example")[0] == 200
+
+
+def test_the_names_that_the_operator_gave_are_ours(tmp_path: Path) -> None:
+    sandboxes = Sandboxes(tmp_path, "https://Kit.Example.org/", hosts=("carnet.lan",))
+
+    def asked(host: str) -> str:
+        told: list[str] = []
+        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_HOST": host}
+        assert b"".join(sandboxes(environ, lambda status, headers, *rest: told.append(status)))
+        return told[0][:3]
+
+    names = ("kit.example.org", "KIT.example.org:443", "carnet.lan:8090", "kit.example.org.", "example.org", "lan")
+    assert [asked(name) for name in names] == ["200"] * 4 + ["421"] * 2
+
+
 def test_there_is_an_end_to_sandboxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.sandboxes.MOST_SANDBOXES", 2)
     for known in ("one", "two"):
