@@ -150,7 +150,7 @@ class _TooLong(http.client.HTTPException):
 
 
 def _whole_body(response: http.client.HTTPResponse, most: int) -> bytes:
-    """The body of an answer, read in pieces. Raises HTTPException at the first octet too many, or at a Content-Length too great."""
+    """The body of an answer, read in pieces. Raises HTTPException for one that is longer, or shorter than it says."""
     if (response.length or 0) > most:
         raise _TooLong(most)
     content = bytearray()

@@ -239,6 +239,21 @@ def test_an_answer_without_end_is_not_read_to_the_end(path: str) -> None:
     assert french(str(refused.value)) == f"{address} : la réponse dépasse 1,000,000 octets ; le reste n'a pas été lu"
 
 
+def test_an_acknowledgement_without_end_is_not_read_to_the_end() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def flood() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError):
+                while True:
+                    connection.sendall(b"x" * 65_536)
+
+        threading.Thread(target=flood, daemon=True).start()
+        address = f"mllp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(ExchangeError, match="the answer is longer than 1,048,576 bytes"):
+            mllp(address, "MSH|")
+
+
 def test_an_answer_of_as_many_octets_as_are_read_is_one_and_a_broken_one_is_none() -> None:
     for handler in (Wrong, Breaking):
         with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
