@@ -20,6 +20,8 @@ from pathlib import Path
 
 _PLACE = re.compile(r"\{(\d)\}")
 _SAID = re.compile(r"\{(\d)(~?)\}")
+#: `Send {0}.` is said of a value. With more words than one it is another sentence, and no half of it is French.
+_VERB = re.compile(r"\w+ ")
 #: How deep sentences stand in one another.
 _DEPTH = 4
 #: So many characters at the beginning or the end of a sentence tell which patterns it may be: a refusal is not to cost much.
@@ -52,6 +54,8 @@ class Pattern:
                 return None
             found.append(text[at:next_at])
             at = next_at + len(piece)
+        if _VERB.fullmatch(first) and not between and last == "." and " " in text[at:end]:
+            return None
         return dict(zip(self.numbers, [*found, text[at:end]], strict=True))
 
 

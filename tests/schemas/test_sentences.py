@@ -145,6 +145,12 @@ def test_sentences_stand_in_one_another() -> None:
     assert french("rim:Slot is 'x', allowed is a whole number") == "rim:Slot vaut 'x', permis : un nombre entier"
 
 
+def test_a_verb_and_a_value_are_no_pattern_for_other_sentences() -> None:
+    """What has no row is left to the explanation of its rule: nothing is said half in English."""
+    assert known_french("Send urn:ihe:iti:2007:RegistryStoredQuery.") == "Envoyez urn:ihe:iti:2007:RegistryStoredQuery."
+    assert [known_french(f"{verb} one of the things of the list.") for verb in ("Name", "Send", "Write")] == [None, None, None]
+
+
 def test_values_stay_as_they_are() -> None:
     assert french("the record of the patient {0} is closed") == "le dossier du patient {0} est clos"
     assert french("title has 3 values, one is allowed") == "title a 3 valeurs, une seule est permise"
