@@ -8,6 +8,7 @@ import socket
 import ssl
 import stat
 import subprocess
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -77,7 +78,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     front = Front(home / "nginx", authority.folder, path)
     server = ServerProcess(
         home / "store", "--secure", "--pki", str(authority.folder), "--socket", str(path), "--set", "security.front=nginx",
-        "--set", f"server.public_url=https://localhost:{front.port}", "--set", "server.metrics=everyone", *CERTIFICATES_ALONE,
+        "--set", f"server.public_url=https://localhost:{front.port}", "--set", "server.metrics=everyone",
+        "--set", "domain.dmp_services=true", *CERTIFICATES_ALONE,
     )  # fmt: skip
     with server.start(healthy=False), front:
         yield Place(front, server, authority, home / "others")
@@ -98,6 +100,16 @@ def test_the_socket_is_for_the_group_alone_and_there_is_no_port(place: Place) ->
 def test_who_is_enrolled_is_served(place: Place, who: str) -> None:
     status, body = place.ask(who)
     assert status == 200 and b"StatusType:Success" in body
+
+
+_SERVICES = ("xds/registry", "xds/repository", "xds/iti44", "xds/iti51", "dmp/patients", "dmp/habilitations")
+
+
+@pytest.mark.parametrize("path", _SERVICES)
+def test_every_service_is_reached(place: Place, path: str) -> None:
+    url = f"https://localhost:{place.front.port}/{path}"
+    with urllib.request.urlopen(f"{url}?wsdl", timeout=60, context=place.context("card")) as answer:
+        assert answer.status == 200 and f'location="{url}"'.encode() in answer.read()
 
 
 @pytest.mark.parametrize(
