@@ -6,11 +6,13 @@ Exit status of every client command: 0 the server accepted or answered, 1 it ref
 from __future__ import annotations
 
 import re
+import shlex
 import ssl
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from metadata.vocabulary import ResponseStatus, Severity, Transaction
 from security.tls import TlsError, client_context
@@ -22,6 +24,8 @@ from soap.client import Client, addresses, addresses_of_wsdl
 from soap.client_errors import ClientError
 
 F = TypeVar("F", bound=Callable[..., Any])
+#: Options of `takes_server` and `takes_acting` that say where the server is and who asks.
+_REACHING = ("url", "repository", "registry", "ca", "cert", "key", "pki", "as_name")
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 #: With a card (--pki, --as).
@@ -53,6 +57,20 @@ def takes_server(function: F) -> F:
     for option in reversed(options):
         function = option(function)
     return function
+
+
+def same_server(patient: str) -> str:
+    """The options of this command line that another command needs to reach the same server as the same person, each with a blank
+    before it; `patient` (CX) for the assertion, where a card acts."""
+    context = click.get_current_context()
+    said = {
+        one.name: (one.opts[0], str(context.params[one.name]))
+        for one in context.command.params
+        if one.name in _REACHING and context.get_parameter_source(one.name) is ParameterSource.COMMANDLINE
+    }
+    words = [word for name in _REACHING if name in said for word in said[name]]
+    acting = ["--patient", patient] if "pki" in said else []
+    return "".join(f" {shlex.quote(word)}" for word in (*acting, *words))
 
 
 def client_of(given: dict[str, Any], patient: str = "") -> Client:

@@ -16,7 +16,16 @@ from metadata.model import Code, Submission
 from metadata.query_table import GET_DOCUMENTS
 from metadata.vocabulary import AvailabilityStatus
 from server.cda import is_cda, judge
-from server.commands.connection import Failed, client_of, error_rows, print_errors, size_text, status_word, takes_server
+from server.commands.connection import (
+    Failed,
+    client_of,
+    error_rows,
+    print_errors,
+    same_server,
+    size_text,
+    status_word,
+    takes_server,
+)
 from server.commands.options import UsageError
 from server.commands.submit_options import LOOKED_AT, CodeType, Read, given_attributes, read_file, takes_metadata
 from server.commands.submit_signature import SetSignature, signature_over
@@ -220,5 +229,5 @@ def _print(client: Client, submission: Submission, read: Sequence[Read], reply: 
         return
     for row in rows:
         click.echo(f"accepted  {row['uniqueId']}  {size_text(int(str(row['size']))):>9}  {row['title']}")
-    count = f"{len(rows)} document{'s' if len(rows) > 1 else ''}"
-    click.echo(f"{count} for {rows[0]['patientId']}. Next: {program()} get {rows[0]['uniqueId']}")
+    count, patient = f"{len(rows)} document{'s' if len(rows) > 1 else ''}", str(rows[0]["patientId"])
+    click.echo(f"{count} for {patient}. Next: {program()} get {rows[0]['uniqueId']}{same_server(patient)}")

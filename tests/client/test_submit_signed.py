@@ -63,6 +63,8 @@ def test_a_set_signed_here_is_taken(server: ServerProcess, pki: Path, tmp_path: 
     status, output = submit(server, pki, files, name)
     assert status == 0, output + server.log()
     assert "DSG-" not in output
+    # What is to be typed next reaches the same server, as the same person.
+    assert f"--url {server.url} --pki {pki} --as {name}" in output
 
 
 def test_an_unsigned_or_wrongly_signed_set_is_refused(server: ServerProcess, pki: Path, tmp_path: Path) -> None:
