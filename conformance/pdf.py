@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from conformance.report_requirements import status_word
-from conformance.report_words import alternatives, told_already, verdict, word
+from conformance.report_words import alternatives, label, told_already, verdict, word
 from conformance.result import CaseResult, Run, Status
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def build_pdf(run: Run, language: str) -> bytes:
     pdf = Pages(format="A4")
     pdf.set_auto_page_break(True, _MARGIN)
     pdf.set_margins(_MARGIN, _MARGIN, _MARGIN)
-    pdf.set_title(_latin(f"{word('report', language)}: {run.target}"))
+    pdf.set_title(_latin(f"{label('report', language)} {run.target}"))
     pdf.set_lang("fr-FR" if language == "fr" else "en-GB")
     pdf.add_page()
     _cover(pdf, run, language)
@@ -62,12 +62,12 @@ def _cover(pdf: FPDF, run: Run, language: str) -> None:
     pdf.ln(4)
     _line(pdf, verdict(run, language), 15, "B", _GOOD if run.passed else _BAD)
     pdf.ln(4)
-    counts = ", ".join(f"{word(name, language)}: {count}" for name, count in run.counts.items())
+    counts = ", ".join(f"{label(name, language)} {count}" for name, count in run.counts.items())
     for name, value in (
         ("target", run.target), ("profile", run.profile), ("suite", run.suite), ("started", run.started[:19].replace("T", " ")),
         ("took", f"{run.seconds:.1f} s"), ("cases", counts), ("kit", run.software), ("options", ", ".join(run.options) or "-"),
     ):  # fmt: skip
-        _line(pdf, f"{word(name, language)}: {value}")
+        _line(pdf, f"{label(name, language)} {value}")
     pdf.ln(4)
 
 
@@ -120,14 +120,14 @@ def _failures(pdf: FPDF, run: Run, language: str) -> None:
 def _failure(pdf: FPDF, case: CaseResult, language: str) -> None:
     pdf.ln(2)
     _line(pdf, f"{case.id}  {case.title.in_(language)}", 10.5, "B", _BAD)
-    proves = f"{word('proves', language)}: {', '.join(case.proves) or '-'}"
+    proves = f"{label('proves', language)} {', '.join(case.proves) or '-'}"
     _line(pdf, f"{case.transaction}, {case.section}   {proves}", 8.5, "", _QUIET)
     for step, finding in case.findings:
         _line(pdf, f"{step.title.in_(language) or step.name}: {finding.text.in_(language)}")
         if not told_already(finding):
             _line(
-                pdf, f"{word('expected', language)}: {alternatives(finding.expected)}   {word('got', language)}: {finding.got}", 9
+                pdf, f"{label('expected', language)} {alternatives(finding.expected)}   {label('got', language)} {finding.got}", 9
             )
     for name, text in (("reason", case.reason), ("why", case.why), ("mend", case.mend)):
         if text:
-            _line(pdf, f"{word(name, language)}: {text.in_(language)}", 9.5)
+            _line(pdf, f"{label(name, language)} {text.in_(language)}", 9.5)

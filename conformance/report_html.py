@@ -20,7 +20,7 @@ from conformance.message_rows import Rows, rows_of
 from conformance.phrases import french_context
 from conformance.report_picture import build_picture
 from conformance.report_requirements import build_requirements
-from conformance.report_words import alternatives, told_already, verdict, word
+from conformance.report_words import alternatives, label, told_already, verdict, word
 from conformance.result import CaseResult, Finding, Run, Status, StepResult
 
 #: Rows of one message that the page shows at most.
@@ -44,7 +44,7 @@ def build_html(run: Run, language: str, history: Sequence[dict[str, Any]] = ()) 
         f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{csp}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_text(word('report', language))}: {_text(run.target)}</title><style>{style}</style></head>"
+        f"<title>{_text(label('report', language))} {_text(run.target)}</title><style>{style}</style></head>"
         f'<body data-open-error="{_text(word("open_error", language))}"><main>{body}</main>'
         f"<script>{script}</script></body></html>\n"
     )
@@ -63,7 +63,7 @@ def _text(value: object) -> str:
 
 
 def _head(run: Run, language: str) -> str:
-    counts = ", ".join(f"{word(name, language)}: {count}" for name, count in run.counts.items())
+    counts = ", ".join(f"{label(name, language)} {count}" for name, count in run.counts.items())
     facts = (
         ("target", run.target), ("profile", run.profile), ("suite", run.suite), ("started", run.started[:19].replace("T", " ")),
         ("took", f"{run.seconds:.1f} s"), ("cases", counts), ("kit", run.software), ("options", ", ".join(run.options) or "-"),
@@ -99,7 +99,7 @@ def _trend(run: Run, language: str, history: Sequence[dict[str, Any]]) -> str:
     for name, ids in (("newly_failed", now - last), ("newly_passed", (last - now) & known)):
         if ids:
             links = ", ".join(f'<a href="#{_text(id)}">{_text(id)}</a>' for id in sorted(ids))
-            said.append(f"<p>{_text(word(name, language))}: {links}</p>")
+            said.append(f"<p>{_text(label(name, language))} {links}</p>")
     rows = "".join(
         f"<tr><td>{_text(one['started'][:19].replace('T', ' '))}</td>"
         + "".join(f'<td class="{name}">{count}</td>' for name, count in one["counts"].items())
@@ -132,13 +132,13 @@ def _rules(run: Run, language: str) -> str:
         one = explanations().get(rule)
         said = one.statement.of(language) if one is not None else ""
         first = next((id for id in run.coverage[rule]), "")
-        families.setdefault(rule.rpartition("-")[0], []).append(
+        families.setdefault(rule.partition("-")[0], []).append(
             f'<a class="{name}" href="#{_text(first)}" title="{_text(rule)} ({_text(word(name, language))}): {_text(said)}"></a>'
         )
     rows = "".join(f'<div>{_text(name)}</div><div class="cells">{"".join(cells)}</div>' for name, cells in families.items())
     uncovered = [rule for rule, ids in run.coverage.items() if not ids]
     reasons = "".join(f"<dt>{_text(rule)}</dt><dd>{_text(_out_of_reach(rule, language))}</dd>" for rule in uncovered)
-    missing = f'<p>{_text(word("uncovered", language))}:</p><dl class="facts">{reasons}</dl>' if uncovered else ""
+    missing = f'<p>{_text(label("uncovered", language))}</p><dl class="facts">{reasons}</dl>' if uncovered else ""
     return (
         f'<h2>{_text(word("rules", language))}</h2><p class="quiet">{_text(word("rules_said", language))}</p>'
         f'<div class="matrix">{rows}</div>{missing}'
@@ -228,9 +228,9 @@ def _messages(case: CaseResult, language: str) -> str:
 def _step(step: StepResult, language: str) -> str:
     mark = f" ({word('prepares', language)})" if step.prepares else f" ({word('cleans', language)})" if step.cleans else ""
     told = "".join(f"<li><code>{_text(one.code)}</code> {_told(one.context, language)}</li>" for one in step.told)
-    said = f"<p>{_text(word('told', language))}:</p><ul>{told}</ul>" if told else ""
+    said = f"<p>{_text(label('told', language))}</p><ul>{told}</ul>" if told else ""
     expected = alternatives(step.expected) or "-"
-    outcome = f"{word('expected', language)}: {expected}; {word('got', language)}: {step.outcome or '-'}"
+    outcome = f"{label('expected', language)} {expected}; {label('got', language)} {step.outcome or '-'}"
     parts = [f"<h3>{_text(step.transaction)} {_text(step.title.in_(language))}{_text(mark)}</h3><p>{_text(outcome)}</p>{said}"]
     for which, message in (("request", step.request), ("response", step.response)):
         if message:

@@ -88,6 +88,11 @@ def word(name: str, language: str, **values: object) -> str:
     return _WORDS[name][LANGUAGES.index(language)].format(**values)
 
 
+def label(name: str, language: str) -> str:
+    """The phrase before what it introduces, with its colon, which in French has a blank before it that no line breaks at."""
+    return word(name, language) + ("\u00a0:" if language == "fr" else ":")
+
+
 def verdict(run: Run, language: str) -> str:
     """The sentence on the cover."""
     if run.stopped:

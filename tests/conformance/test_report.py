@@ -131,6 +131,16 @@ def test_a_browser_opens_cases_filters_them_and_runs_nothing_of_a_message(tmp_pa
         assert [one for one in browser.log() if one["level"] == "SEVERE"] == []
 
 
+@pytest.mark.parametrize(("language", "said"), [("en", "passed: 1"), ("fr", "réussi\u00a0: 1")])
+def test_a_colon_stands_as_its_language_has_it_and_a_family_of_rules_is_one_row(tmp_path: Path, language: str, said: str) -> None:
+    run = _run(*_ALL)
+    run.coverage |= {"WIRE-001": ("c-1",), "WIRE-014-absent": ("c-1",)}
+    report.write(run, tmp_path, language)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert said in page
+    assert "<div>WIRE</div>" in page and "<div>WIRE-" not in page
+
+
 def test_junit_counts_and_says_why(tmp_path: Path) -> None:
     report.write(_run(*_ALL, _case("c-4", Status.ERROR)), tmp_path, "fr")
     root = etree.fromstring((tmp_path / "junit.xml").read_bytes())
