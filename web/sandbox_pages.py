@@ -114,7 +114,9 @@ def sandbox_page(view: SandboxView, language: str) -> str:
         f'<li><code>{text(view.url)}/{one}</code> <span class="quiet">{what}</span></li>'
         for one, what in (*_SERVED, *(_DMP if view.dmp else ()))
     )
-    patients = "".join(f"<li><code>{text(one)}</code></li>" for one in view.patients)
+    # As a message has to name them: the French domain wants the type of the id (FR-001).
+    type = "^NH" if view.dmp else ""
+    patients = "".join(f"<li><code>{text(one + type)}</code></li>" for one in view.patients)
     content = (
         f'{_said(view.said)}<div class="columns"><section><h2>{text(word("addresses", language))}</h2>'
         f'<ul class="plain">{addresses}</ul></section>'

@@ -13,6 +13,7 @@ def test_a_sandbox_of_the_french_domain_takes_the_messages_of_the_dmp(tmp_path: 
     with listening(tmp_path / "data", "acme", domain="dmp-fr") as listener:
         page, cx = listener.get("/v/acme/"), m.new_ins()
         assert "/v/acme/dmp/patients" in page and "/v/acme/dmp/habilitations" in page
+        assert listener.patient("acme").endswith("&ISO^NH")  # as a message has to name him there (FR-001)
         target = f"{listener.url}/v/acme/dmp/patients"
         for text, codes in ((m.opening(cx, observed=""), ["DMP-004"]), (m.opening(cx), []), (m.opening(cx), ["DMPFound"])):
             answer = post(target, *soap_request(f"{m.V3}:{m.ADD}", text.encode(), target))
