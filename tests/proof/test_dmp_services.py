@@ -212,7 +212,8 @@ def test_a_client_made_from_the_wsdl(world: World) -> None:
     opened = client.service.PatientAdd_PRPA_IN201311UV02(**head(m.ADD), controlActProcess=act)
     assert opened.PRPA_IN201312UV02.acknowledgement[0].typeCode == "AA" and opened.PRPA_IN201313UV02 is None
     again = client.service.PatientAdd_PRPA_IN201311UV02(**head(m.ADD), controlActProcess=act)
-    assert again.PRPA_IN201313UV02.acknowledgement[0].acknowledgementDetail[0].code.code == "DMPFound"
+    [detail] = again.PRPA_IN201313UV02.acknowledgement[0].acknowledgementDetail
+    assert detail.code.code == "DMPFound" and "[DMP-002, " in detail.text._value_1
     found = asked("CNSLT_DATA").controlActProcess.subject[0].registrationEvent.subject1.patient
     assert [one.extension for one in found.id] == [cx.partition("^")[0]] and found.statusCode.code == "active"
 
