@@ -11,6 +11,7 @@ import shlex
 import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -197,10 +198,24 @@ def _trust(settings: Settings) -> str:
     return f"client certificates of the partners in {partners}; {said[assertions(settings)]}"
 
 
+def _shown_to_the_server(settings: Settings) -> str:
+    """The options of curl by which a secured server lets it in: its own certificate, and whom it believes itself."""
+    security = settings.security
+    if not security.secure:
+        return ""
+    folder = Path(security.pki)
+    files = (
+        ("--cacert", security.authorities or folder / "ca.crt"),
+        ("--cert", security.certificate or folder / "server.crt"),
+        ("--key", security.key or folder / "server.key"),
+    )
+    return "".join(f" {option} {shlex.quote(str(file))}" for option, file in files)
+
+
 def example(settings: Settings, base: str) -> str:
     """A command that works on this server as it stands."""
     if settings.role.role == "repository":
-        return f"curl {base}/health"
+        return f"curl{_shown_to_the_server(settings)} {base}/health"
     if settings.domain.patients == "open":
         return f"{program()} query --patient '4711^^^&1.2.3.4.5&ISO' --registry {base}/xds/registry"
     where = f"--data {shlex.quote(settings.store.data)}"

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from security.pki import TestAuthority
 from soap.client import Client, Reply, Wanted
 from soap.client_errors import ClientError
 from tests.server.exchange import GET_DOCUMENTS, PATIENT, announce, fetch, get, package
@@ -254,6 +255,17 @@ def test_what_to_type_next_is_a_command_where_every_patient_is_known(tmp_path: P
         shown = subprocess.run(line, shell=True, capture_output=True, text=True, cwd=tmp_path, timeout=300, check=False)
     assert (shown.returncode, shown.stderr) == (0, ""), shown.stderr
     assert " query " in line
+
+
+def test_what_a_secured_repository_apart_says_to_type_next_shows_a_certificate(tmp_path: Path) -> None:
+    authority = TestAuthority.create(tmp_path / "pki")
+    authority.issue("server", "server", key_type="ec")
+    apart = ("--role", "repository", "--registry", "https://localhost:1/xds/registry")
+    server = ServerProcess(tmp_path / "data", "--secure", "--pki", str(authority.folder), *apart)
+    with server.start(healthy=False):
+        line = server.log().split("Type next:\n")[1].strip().splitlines()[0]
+        shown = subprocess.run(f"{line} --silent", shell=True, capture_output=True, text=True, timeout=300, check=False)
+    assert shown.returncode == 0 and '"ok"' in shown.stdout, line + shown.stderr
 
 
 def test_a_store_that_is_no_folder_is_told(tmp_path: Path) -> None:
