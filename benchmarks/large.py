@@ -37,7 +37,9 @@ def large(plan: Plan) -> Iterator[Row]:
             processes.carnet(data, "", 1, None, "domain.patients=open") as server,
             processes.bare(plan.folder) as bare,
         ):
-            yield Row(what="idle worker, resident", store="SQLite", clients=0, rate=server.memory("VmRSS") / MB, unit="MB")
+            parent, worker = server.resident()
+            yield Row(what="idle worker, resident", store="SQLite", clients=0, rate=worker / MB, unit="MB")
+            yield Row(what="the process that starts workers, resident", store="SQLite", clients=0, rate=parent / MB, unit="MB")
             for size in plan.large:
                 plan.say(f"documents of {size // MB} MB")
                 yield from _alone(server, bare, data, size, plan)

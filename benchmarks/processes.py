@@ -68,6 +68,12 @@ class Process:
         """Bytes of a field of /proc/PID/status, the largest of its processes."""
         return max(_status(pid, field) for pid in self.pids())
 
+    def resident(self) -> tuple[int, int]:
+        """VmRSS in bytes of the process that was started, and of the largest of its children: the workers. Much of what a worker
+        has not written to stands in both, and in memory once."""
+        parent, *workers = (_status(pid, "VmRSS") for pid in self.pids())
+        return parent, max(workers, default=parent)
+
     def cpu(self) -> float:
         """Seconds of CPU that its processes have used."""
         return sum(_cpu(pid) for pid in self.pids())
