@@ -10,7 +10,7 @@ What this file adds to gunicorn, because it is also served without a proxy in fr
   `body_rate` allows;
 - closing lingers in the event loop, not on the thread that serves everybody;
 - a server that stops serves everybody whom the kernel has let in, and only then closes its door;
-- `Admission` answers 503 with Retry-After when too many requests are worked on at once.
+- `server/admission.py` answers 503 with Retry-After when too many requests are worked on at once.
 
 gunicorn itself refuses ambiguous framing (two lengths, length and chunked, bare LF, obs-fold); forwarded headers are not
 believed, and header names with an underscore are dropped.
@@ -19,19 +19,15 @@ believed, and header names with an underscore are dropped.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
-import random
 import re
 import socket
 import ssl
 import stat
-import struct
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,12 +40,9 @@ from gunicorn.http.body import Body, LengthReader
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers import gthread
 
-Environ = dict[str, Any]
-StartResponse = Callable[..., Any]
-WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
+from server.admission import SMALL_BODY, Admission, Environ, StartResponse, WSGIApp
+from server.door import let_nobody_in
 
-#: A body of a known length up to this is collected in the event loop before a thread is taken.
-SMALL_BODY = 64 * 1024
 #: The most header bytes collected; more is answered 431.
 HEADER_BYTES = 64 * 1024
 #: How long a closed connection may stay half open for the client to read the end of the answer.
@@ -210,80 +203,19 @@ class _Application(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> WSGIApp:
-        return Admission(self._load(), self._options)
+        return _named(Admission(self._load(), self._options.busy, self._options.uploads))
 
 
-class Admission:
-    """WSGI: at most `busy` requests at once, at most `uploads` of them with a large body; others get 503 and Retry-After.
+def _named(app: WSGIApp) -> WSGIApp:
+    """Adds to the environment what gunicorn does not say: the path for the log, and that TLS is spoken."""
 
-    /health and /metrics are always let in: whoever watches a busy server must see that it is busy.
-    """
-
-    def __init__(self, app: WSGIApp, options: HttpOptions) -> None:
-        self._app = app
-        self._slots = threading.BoundedSemaphore(options.busy)
-        self._upload_slots = threading.BoundedSemaphore(options.uploads)
-
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        environ["carnet.path"] = quote(environ.get("PATH_INFO", ""))  # for the log: decoded it could hold a line break
+    def named(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        environ["carnet.path"] = quote(environ.get("PATH_INFO", ""))  # decoded it could hold a line break
         if isinstance(environ.get("gunicorn.socket"), ssl.SSLSocket):
             environ["wsgi.url_scheme"] = "https"
-        if environ["PATH_INFO"] in ("/health", "/metrics"):
-            return self._app(environ, start_response)
-        held = [self._slots]
-        length = environ.get("CONTENT_LENGTH")
-        if environ.get("HTTP_TRANSFER_ENCODING") or (length and int(length) > SMALL_BODY):
-            held.append(self._upload_slots)
-        taken: list[threading.BoundedSemaphore] = []
-        for slot in held:
-            if not slot.acquire(blocking=False):
-                _release(taken)
-                return _busy(start_response)
-            taken.append(slot)
-        try:
-            return _Admitted(self._app(environ, start_response), taken)
-        except BaseException:
-            _release(taken)
-            raise
+        return app(environ, start_response)
 
-
-class _Admitted:
-    """An answer that gives its places back when it is closed (PEP 3333: close() is always called)."""
-
-    __slots__ = ("_answer", "_taken")
-
-    def __init__(self, answer: Iterable[bytes], taken: list[threading.BoundedSemaphore]) -> None:
-        self._answer = answer
-        self._taken = taken
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._answer)
-
-    def close(self) -> None:
-        try:
-            close = getattr(self._answer, "close", None)
-            if close:
-                close()
-        finally:
-            _release(self._taken)
-
-
-def _release(taken: list[threading.BoundedSemaphore]) -> None:
-    for slot in taken:
-        slot.release()
-    taken.clear()
-
-
-def _busy(start_response: StartResponse) -> list[bytes]:
-    text = b"The server is working on as many requests as it takes on at once. Send this request again in a moment.\n"
-    headers = [
-        ("Content-Type", "text/plain; charset=utf-8"),
-        ("Content-Length", str(len(text))),
-        ("Retry-After", str(random.randint(1, 3))),
-        ("Connection", "close"),
-    ]
-    start_response("503 Service Unavailable", headers)
-    return [text]
+    return named
 
 
 class _Unreader(SocketUnreader):  # type: ignore[misc]
@@ -413,26 +345,6 @@ class _Connection(gthread.TConn):  # type: ignore[misc]
             self.worker.linger(self)
         else:
             super().close()
-
-
-#: A packet filter: a TCP segment with SYN (flags are octet 13 of its header) is dropped, everything else passes.
-_NO_SYN = struct.pack("HBBI" * 4, *(0x30, 0, 0, 13), *(0x45, 0, 1, 0x02), *(0x06, 0, 0, 0), *(0x06, 0, 0, 0xFFFFFFFF))
-_SO_ATTACH_FILTER = 26
-#: How long a handshake that had begun is waited for.
-_HANDSHAKE_SECONDS = 0.02
-
-
-def let_nobody_in(listener: socket.socket) -> None:
-    """From now on the kernel begins no connection, while those that it has begun are finished and may be accepted.
-
-    Without it a client that comes between the last accept() and close() is let in, and reset.
-    """
-    if sys.platform != "linux" or listener.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    code = ctypes.create_string_buffer(_NO_SYN)
-    with contextlib.suppress(OSError):
-        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(_NO_SYN) // 8, ctypes.addressof(code)))
-        time.sleep(_HANDSHAKE_SECONDS)
 
 
 class _Worker(gthread.ThreadWorker):  # type: ignore[misc]

@@ -22,7 +22,8 @@ from conformance.check_result import Checked
 from conformance.expectations import Progress, expectations, facts_of
 from metadata.hl7 import canonical_cx, problem_with_cx
 from server import wiring
-from server.capture import Capturing, Environ, Message, Messages
+from server.admission import Environ
+from server.capture import Capturing, Message, Messages
 from server.domain import load_domain
 from server.preparation import prepare
 from server.sample_people import make_patients

@@ -23,7 +23,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from conformance.expectations import expectations
 from conformance.message_rows import rows_of
-from server.capture import Environ, Message, StartResponse
+from server.admission import Environ, StartResponse
+from server.capture import Message
 from server.explain_page import EXPLAIN_PATH, explain_page
 from server.sandbox import OWN, Domain, Sandbox
 from web.layout import SAFE_HEADERS, Headers, static

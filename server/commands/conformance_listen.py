@@ -35,6 +35,7 @@ def command(
     """
     from metadata.domain_reading import DomainError
     from server import http
+    from server.admission import WSGIApp
     from server.domain import load_domain
     from server.sandboxes import NAME, Sandboxes
 
@@ -55,7 +56,7 @@ def command(
     names = tuple(vendors) or ("demo",)
     gc.freeze()
 
-    def load() -> http.WSGIApp:
+    def load() -> WSGIApp:
         logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
         for loud in ("spyne", "alembic"):
             logging.getLogger(loud).setLevel(logging.ERROR)
