@@ -14,11 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-
-try:
-    from pysqlite3 import dbapi2 as driver  # brings its own recent SQLite
-except ImportError:  # pragma: no cover - the package is a dependency; the standard library serves where it cannot be built
-    import sqlite3 as driver
+from pysqlite3 import dbapi2 as driver  # brings its own recent SQLite
 
 from storage.crash import crash_point
 from storage.database import DatabaseOptions, Row
