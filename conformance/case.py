@@ -183,13 +183,13 @@ def read_file(content: str, name: str) -> list[Case]:
     except tomllib.TOMLDecodeError as error:
         raise CaseError(f"{name}: {error}") from None
     shared = data.get("file", {})
-    _known(shared, _FILE_KEYS, f"{name}: [file]")
+    known_keys(shared, _FILE_KEYS, f"{name}: [file]")
     return [_case({**shared, **table}, name) for table in data.get("case", [])]
 
 
 def _case(table: Mapping[str, Any], source: str) -> Case:
     where = f"{source}: {table.get('id', 'a case without id')}"
-    _known(table, _CASE_KEYS, where)
+    known_keys(table, _CASE_KEYS, where)
     missing = {"id", "title", "transaction", "profiles", "section", "mend"} - set(table)
     if missing:
         raise CaseError(f"{where}: {', '.join(sorted(missing))} is missing")
@@ -261,7 +261,7 @@ _TEXTS = {
 
 
 def _step(table: Mapping[str, Any], case: Mapping[str, Any], where: str) -> Step:
-    _known(table, _STEP_KEYS, where)
+    known_keys(table, _STEP_KEYS, where)
     expect = Expect(
         _statuses(table.get("status", "Success"), where),
         tuple(table.get("codes", ())),
@@ -327,7 +327,8 @@ def _text(value: Mapping[str, str], where: str) -> Text:
     return Text(**value)
 
 
-def _known(table: Mapping[str, Any], keys: set[str], where: str) -> None:
+def known_keys(table: Mapping[str, Any], keys: set[str], where: str, error: type[ValueError] = CaseError) -> None:
+    """Raises `error` for a key of `table` that is none of `keys`."""
     unknown = set(table) - keys
     if unknown:
-        raise CaseError(f"{where}: {', '.join(sorted(unknown))} is not known here; known are {', '.join(sorted(keys))}")
+        raise error(f"{where}: {', '.join(sorted(unknown))} is not known here; known are {', '.join(sorted(keys))}")

@@ -26,7 +26,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from conformance.case import Case
+from conformance.case import Case, known_keys
 from conformance.result import Required, Text
 
 #: The word that asks for none.
@@ -76,7 +76,7 @@ def read_referential(name: str, suite: Mapping[str, Case]) -> list[Required]:
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ReferentialError(f"{name}: {error}") from None
-    _known(data, _FILE_KEYS, name)
+    known_keys(data, _FILE_KEYS, name, ReferentialError)
     title, rows = _text(data.get("name", {}), f"{name}: name"), data.get("requirement", [])
     if not title or not isinstance(rows, list) or not rows:
         raise ReferentialError(f"{name}: expected are name = {{ en, fr }} and one or more [[requirement]]")
@@ -93,7 +93,7 @@ def _requirement(row: Any, referential: Text, name: str, suite: Mapping[str, Cas
     if not isinstance(code, str) or not code.strip():
         raise ReferentialError(f"{name}: a [[requirement]] has no code")
     where = f"{name}: {code}"
-    _known(row, _KEYS, where)
+    known_keys(row, _KEYS, where, ReferentialError)
     title, reason = _text(row.get("title", {}), f"{where}: title"), _text(row.get("reason", {}), f"{where}: reason")
     if not title:
         raise ReferentialError(f"{where}: title is missing")
@@ -143,9 +143,3 @@ def _text(value: Any, where: str) -> Text:
     if not right or not all(isinstance(text, str) for text in value.values()):
         raise ReferentialError(f"{where}: {value!r}: a text has en and fr")
     return Text(**value)
-
-
-def _known(table: Mapping[str, Any], keys: set[str], where: str) -> None:
-    unknown = set(table) - keys
-    if unknown:
-        raise ReferentialError(f"{where}: {', '.join(sorted(unknown))} is not known here; known are {', '.join(sorted(keys))}")
