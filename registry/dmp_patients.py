@@ -23,7 +23,6 @@ from registry.record import Event, Records, WrongState, events, expect, of
 from registry.rights import Right, give_in, listed_in, take_in
 from registry.rights_acting import ACTING
 from registry.tables import PatientState
-from schemas.validate import validate
 from security import saml_names as names
 from security.access import Authorisation, Grant
 from security.identity import Assertion
@@ -32,7 +31,7 @@ from soap.body.gdp import Attention, Found, RecordRequest
 from soap.body.gdp_form import SECTION, addressed, dmp_finding, form_of
 from soap.body.patient_identity import InstanceIdentifier
 from soap.call import Answer, Call
-from soap.outcome import of_storage_error
+from soap.outcome import body_findings, of_storage_error
 from storage.database import Connection, Database
 from storage.errors import StorageError
 
@@ -56,11 +55,7 @@ def of_state(wrong: WrongState) -> Finding:
 
 def schema_findings(call: Call) -> list[Finding]:
     """What our schema has against the body."""
-    found = validate(call.body, str(call.body.tag).rpartition("}")[2])
-    remedy = "Write it as the schemas at ?xsd= of this address demand"
-    return [
-        Finding("XSD-001", ErrorCode.XDSRegistryError, one.message, remedy, one.path, line=one.line or None) for one in found
-    ]
+    return body_findings(call, str(call.body.tag).rpartition("}")[2])
 
 
 class _Rejected(Refused):

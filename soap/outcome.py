@@ -57,8 +57,11 @@ def refusal(transaction: Transaction, findings: Sequence[Finding], explain_base:
 def schema_findings(call: Call, lenient: bool) -> list[Finding]:
     """What the XSD has against the body. Bodies that have no XSD here (ITI-44) are their handler's to judge."""
     name = _ROOT_BY_TAG.get(call.body.tag)
-    if name is None:
-        return []
+    return body_findings(call, name, lenient) if name is not None else []
+
+
+def body_findings(call: Call, name: str, lenient: bool = False) -> list[Finding]:
+    """What the XSD has against the body, whose root is `name`: the first of it, and how much more."""
     found = validate(call.body, name, lenient=lenient)
     findings = [_of_schema(one, call.transaction) for one in found[:_SHOWN]]
     if len(found) > _SHOWN:
